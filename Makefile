@@ -1,0 +1,1 @@
+# callscoot: what a person types. `make help` lists it.

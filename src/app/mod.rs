@@ -1,0 +1,1 @@
+//! Floor 6: the program: command line, environment, wiring, supervision, exit codes, simulated peers.

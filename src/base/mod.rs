@@ -1,0 +1,18 @@
+//! Floor 0: the small words that every other floor speaks.
+//!
+//! For: call ids, given time, given chance, redaction, phone numbers.
+//! Not for: anything that knows a protocol, a file, a socket or a thread.
+
+pub mod backoff;
+pub mod id;
+pub mod number;
+pub mod pii;
+pub mod rng;
+pub mod time;
+
+pub use backoff::Backoff;
+pub use id::{CallId, CallIds};
+pub use number::{Number, NumberError};
+pub use pii::{Pii, Secret};
+pub use rng::Rng;
+pub use time::Now;

@@ -1,0 +1,165 @@
+//! What a client asks of the switch, and what the switch answers; HTTP is spoken one floor up.
+
+use serde_json::{Map, Value};
+
+use super::conversation::Overrides;
+use super::pending::PendingRequest;
+use super::session::SessionId;
+
+/// Which session a client means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionRef {
+    /// The current call.
+    Current,
+    /// This one, live or past.
+    Id(SessionId),
+}
+
+/// Whom a client wants called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A normalised number.
+    Number(crate::base::Number),
+    /// A `sip:` URI, as sent.
+    Uri(crate::base::Pii<String>),
+}
+
+/// The body of both creating POSTs, after type checks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallRequest {
+    /// Required for an outbound call.
+    pub target: Option<Target>,
+    /// For the agent.
+    pub dynamic_variables: Map<String, Value>,
+    /// For the client.
+    pub metadata: Map<String, Value>,
+    /// Seconds until it expires.
+    pub ttl_sec: u32,
+    /// Another agent than the configured one.
+    pub agent_id: Option<String>,
+    /// Overrides of the agent's settings.
+    pub overrides: Overrides,
+    /// A test call without an agent (`callscoot echo`).
+    pub echo: bool,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// `GET /v1/status`.
+    Status,
+    /// `GET /v1/config`.
+    Config,
+    /// `PATCH /v1/config`: the members as sent.
+    PatchConfig(Map<String, Value>),
+    /// `POST /v1/outbound-calls`.
+    Dial(Box<CallRequest>),
+    /// `POST /v1/pending-call-requests`.
+    CreatePending(Box<CallRequest>),
+    /// `GET /v1/pending-call-requests`.
+    ListPending,
+    /// `GET /v1/pending-call-requests/ID`.
+    Pending(String),
+    /// `DELETE /v1/pending-call-requests/ID`.
+    DeletePending(String),
+    /// `GET /v1/current-call`.
+    CurrentCall,
+    /// Background for the agent of a session.
+    ContextualUpdate(SessionRef, String),
+    /// Words as if the caller had said them.
+    UserMessage(SessionRef, String),
+    /// `POST …/answer`.
+    Answer(SessionRef),
+    /// `POST …/hangup`.
+    Hangup(SessionRef),
+}
+
+/// What the switch answers when it does what was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The whole body of `GET /v1/status`.
+    Status(Value),
+    /// The configuration, secrets masked.
+    Config(Value),
+    /// The same, after it was saved.
+    ConfigSaved(Value),
+    /// The call is being dialled.
+    Dialing {
+        /// As stored before the claim.
+        request: Box<PendingRequest>,
+        /// `sip`, `hfp` or `adb`.
+        backend: &'static str,
+        /// The number or URI that is dialled.
+        number: String,
+        /// `sip:NUMBER@SERVER`, over SIP.
+        uri: Option<String>,
+        /// The session made for it.
+        session: SessionId,
+    },
+    /// A request was stored.
+    Queued(Box<PendingRequest>),
+    /// All live requests, oldest first.
+    PendingList(Vec<PendingRequest>),
+    /// One live request.
+    Pending(Box<PendingRequest>),
+    /// It was deleted.
+    Deleted(String),
+    /// The current call's meta, or null.
+    CurrentCall(Option<Value>),
+    /// A message for the agent was queued; the object of the contract.
+    MessageQueued(Value),
+    /// The call is being answered.
+    Answering {
+        /// `sip`, `hfp` or `adb`.
+        backend: &'static str,
+        /// Which session.
+        session: SessionId,
+    },
+    /// The call is being hung up.
+    HangingUp {
+        /// `sip`, `hfp` or `adb`.
+        backend: &'static str,
+        /// Which session.
+        session: SessionId,
+    },
+}
+
+/// What kind of refusal it is; HTTP makes a status of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// A value is wrong (400).
+    Invalid,
+    /// There is no such thing (404).
+    NotFound,
+    /// Not now, or never (409).
+    Conflict,
+    /// A budget is spent (429).
+    Budget,
+    /// Something needed is missing or down (502).
+    Unavailable,
+    /// It could not be stored (503).
+    Storage,
+}
+
+/// Why the switch does not do what was asked: a sentence for people, and what programs need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// What kind.
+    pub kind: RefusalKind,
+    /// A sentence; the contract's fixed texts where it has one.
+    pub message: String,
+    /// When it is worth trying again.
+    pub retry_after_sec: Option<u64>,
+    /// The request that was withdrawn because of it.
+    pub request: Option<Box<PendingRequest>>,
+}
+
+impl Refusal {
+    /// A refusal with a sentence and nothing else.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), retry_after_sec: None, request: None }
+    }
+}
+
+/// The answer to one command.
+pub type Reply = Result<Answer, Refusal>;

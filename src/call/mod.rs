@@ -1,0 +1,13 @@
+//! Floor 2: the heart. What a call is, who may have one, what is said about it.
+//!
+//! For: the switch and its states, policy, guard, pending requests, configuration, the journal, the API's
+//! shapes, and the pure cores that join two protocols (SIP with SDP, a leg's audio with its beat).
+//! Not for: sockets, threads, clocks, files.
+
+pub mod audio;
+pub mod command;
+pub mod conversation;
+pub mod journal;
+pub mod leg;
+pub mod pending;
+pub mod session;

@@ -1,0 +1,194 @@
+//! A session: one call as clients and disks know it. Field names are the contract's.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::pending::PendingRequest;
+use crate::base::time::rfc3339_seconds;
+
+/// `YYYYMMDD-HHMMSS-NUMBER`: minted once, unique, holds the phone number, so it never reaches a log.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// Takes the text as it is: from the minting, or from disk.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for API and disk only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(***)")
+    }
+}
+
+/// Which side began the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Someone called us.
+    Inbound,
+    /// We called.
+    Outbound,
+}
+
+/// The fine state of a call, in PipeWire's and oFono's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Outbound, nothing heard yet.
+    Dialing,
+    /// Outbound, it rings there.
+    Alerting,
+    /// Inbound, it rings here.
+    Incoming,
+    /// Inbound while another call is up on the same phone.
+    Waiting,
+    /// Both sides hear each other.
+    Active,
+    /// On hold.
+    Held,
+    /// Over.
+    Disconnected,
+}
+
+impl Phase {
+    /// The coarse `state` of the contract: `calling`, `ringing`, `offhook` or `idle`.
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::Dialing => "calling",
+            Self::Alerting | Self::Incoming | Self::Waiting => "ringing",
+            Self::Active | Self::Held => "offhook",
+            Self::Disconnected => "idle",
+        }
+    }
+}
+
+/// Why a session ended: the contract's closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The other party hung up.
+    RemoteHangup,
+    /// A client of the API hung up.
+    LocalHangup,
+    /// The agent ended the conversation.
+    AgentHangup,
+    /// Given up before the answer.
+    Cancelled,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The callee, or our own line, is busy.
+    Busy,
+    /// Refused by the callee or its network, or by us.
+    Rejected,
+    /// Refused by the configured policy.
+    PolicyDenied,
+    /// `max_call_duration_sec` was reached.
+    MaxDuration,
+    /// Nobody spoke.
+    Silence,
+    /// No audio packets came any more.
+    MediaTimeout,
+    /// The agent service failed.
+    AgentError,
+    /// The network or the server failed.
+    NetworkError,
+    /// The phone went away.
+    PhoneLost,
+    /// A machine answered.
+    Voicemail,
+    /// Handed to someone else.
+    Transferred,
+    /// Anything else.
+    Failed,
+    /// The service was stopped.
+    Shutdown,
+    /// The service died; found open at the next start.
+    RecoveredAfterCrash,
+}
+
+/// Everything the contract says about a session. Times are Unix milliseconds inside, whole seconds outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionMeta {
+    /// The session's name.
+    pub id: SessionId,
+    /// When it began.
+    pub started_unix_ms: i64,
+    /// When it ended; `None` while it lives.
+    pub ended_unix_ms: Option<i64>,
+    /// When it was answered.
+    pub offhook_unix_ms: Option<i64>,
+    /// Fine state.
+    pub phase: Phase,
+    /// Which side began.
+    pub direction: Direction,
+    /// The other party's number in both directions (or the `sip:` URI as sent), if known.
+    pub incoming_number: Option<String>,
+    /// `sip`, `hfp` or `adb`.
+    pub telephony_backend: &'static str,
+    /// A snapshot of the policy settings.
+    pub policy: Value,
+    /// `answer`, `ignore` or `reject`, once decided.
+    pub policy_action: Option<String>,
+    /// Why.
+    pub policy_reason: Option<String>,
+    /// The request that this session claimed.
+    pub client_request: Option<PendingRequest>,
+    /// Written at the end.
+    pub summary: Option<String>,
+    /// The agent that talks, or would have.
+    pub agent_id: Option<String>,
+    /// `None` while it lives.
+    pub end_reason: Option<EndReason>,
+    /// SIP code and text, or a sentence.
+    pub end_detail: Option<String>,
+    /// Members that only this version knows (measurements, conversation id); merged at the top level.
+    pub extra: Map<String, Value>,
+}
+
+impl SessionMeta {
+    /// The object that clients see, and that is stored.
+    pub fn to_json(&self) -> Value {
+        let seconds = |at: Option<i64>| at.map_or(Value::Null, |at| rfc3339_seconds(at).into());
+        let mut object = json!({
+            "id": self.id,
+            "started_at": rfc3339_seconds(self.started_unix_ms),
+            "started_at_ms": self.started_unix_ms,
+            "ended_at": seconds(self.ended_unix_ms),
+            "ended_at_ms": self.ended_unix_ms,
+            "state": self.phase.state(),
+            "phase": self.phase,
+            "incoming_number": self.incoming_number,
+            "direction": self.direction,
+            "telephony_backend": self.telephony_backend,
+            "offhook_started_at": seconds(self.offhook_unix_ms),
+            "offhook_started_at_ms": self.offhook_unix_ms,
+            "adb_serial": null,
+            "target_mac": null,
+            "target_name": null,
+            "policy": self.policy,
+            "policy_action": self.policy_action,
+            "policy_reason": self.policy_reason,
+            "client_request": self.client_request.as_ref().map(PendingRequest::to_json),
+            "summary": self.summary,
+            "agent_id": self.agent_id,
+            "end_reason": self.end_reason,
+            "end_detail": self.end_detail,
+        });
+        if let Some(object) = object.as_object_mut() {
+            object.extend(self.extra.clone());
+        }
+        object
+    }
+}

@@ -1,0 +1,1 @@
+//! Floor 1: codecs of the line and of the agent.

@@ -1,0 +1,3 @@
+//! The `callscoot` program; everything is in the library.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! Floor 4: one file, or folder, is one outside thing, and the only place that knows it.
+//!
+//! For: sockets, TLS, files, the database, the HTTP server.
+//! Not for: loops (floor 5) or decisions (floors 1 and 2).

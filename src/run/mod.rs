@@ -1,0 +1,6 @@
+//! Floor 5: one file is one thread: wait, one input, drain.
+//!
+//! For: the loops that join a core with its ports, and the links between threads.
+//! Not for: decisions (floors 1 and 2) or system calls (floors 3 and 4).
+
+pub mod link;

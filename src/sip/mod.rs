@@ -1,0 +1,4 @@
+//! Floor 1: SIP (RFC 3261), as a core without sockets or clocks.
+//!
+//! For: messages, transactions, dialogs, the INVITE session, registration, digest.
+//! Not for: what a body means (it is carried as bytes), name resolution, sockets.
