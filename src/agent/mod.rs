@@ -1,1 +1,3 @@
-//! Floor 1: the agent protocol (ElevenLabs Agents over WebSocket), as a core without sockets or clocks.
+//! The agent service's protocol (ElevenLabs Agents), without a socket.
+
+pub mod endpoint;

@@ -2,3 +2,5 @@
 //!
 //! For: sockets, TLS, files, the database, the HTTP server.
 //! Not for: loops (floor 5) or decisions (floors 1 and 2).
+
+pub mod rest;

@@ -4,3 +4,4 @@
 //! Not for: decisions (floors 1 and 2) or system calls (floors 3 and 4).
 
 pub mod link;
+pub mod resolver;
