@@ -1,1 +1,52 @@
-# callscoot: what a person types. `make help` lists it.
+# callscoot: what a person types. `make` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench fuzz long docs setup clean
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+# Fuzz targets, and how long `make fuzz` gives each.
+T ?= sip_msg sdp rtp rtcp agent_msg http_head
+SECONDS_EACH ?= 60
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## one whole call on this machine, to see and hear (target/demo)
+	@tests/setup demo
+	@tests/demo
+
+test: ## everything that must hold: unit, tidy, and whole calls with real SIP peers
+	@tests/setup test
+	cargo test --locked --no-fail-fast
+
+check: ## what must pass before a change is taken: format, lints, tests, docs, dependencies
+	@tests/setup check
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --no-fail-fast
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items
+	cargo deny --offline --log-level error check bans licenses sources
+
+bench: ## latencies, memory and processor time beside controls, as a table
+	@tests/setup test
+	cargo bench --locked --bench call
+
+fuzz: ## one minute for each parser, or: make fuzz T=sip_msg SECONDS_EACH=3600
+	@tests/setup fuzz
+	@mkdir -p target/fuzz-corpus
+	@set -e; for target in $(T); do \
+	    mkdir -p target/fuzz-corpus/$$target; \
+	    cargo +nightly fuzz run $$target target/fuzz-corpus/$$target tests/corpus/$$target \
+	        -- -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024; \
+	done
+
+long: ## what takes hours: the parsers fuzzed for an hour each, the tests twenty times over
+	$(MAKE) fuzz SECONDS_EACH=3600
+	@set -e; for round in $$(seq 20); do echo "round $$round"; cargo test --locked -q; done
+
+docs: ## the code's own pages, in target/doc/callscoot/index.html
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+
+setup: ## install what the tests need, without running them
+	@tests/setup test
+
+clean: ## remove everything that was built
+	cargo clean

@@ -184,3 +184,13 @@ fn a_door_holds_no_logic() {
     }
     report(faults);
 }
+
+#[test]
+fn no_async_runtime_is_in_the_dependency_tree() {
+    let lock = fs::read_to_string("Cargo.lock").unwrap();
+    let names: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = ")).collect();
+    assert!(names.contains(&"\"callscoot\""), "this is not our Cargo.lock");
+    let runtimes = ["tokio", "async-std", "smol", "async-executor", "futures-executor"];
+    let found = runtimes.into_iter().filter(|name| names.contains(&format!("\"{name}\"").as_str()));
+    report(found.map(|name| format!("Cargo.lock: {name}; threads are the only way to wait here")).collect());
+}
