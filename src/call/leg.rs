@@ -102,6 +102,23 @@ pub struct LineAudio {
     pub receive: bool,
 }
 
+impl From<crate::sdp::Agreed> for LineAudio {
+    fn from(agreed: crate::sdp::Agreed) -> Self {
+        Self {
+            remote: agreed.remote,
+            codec: match agreed.codec {
+                crate::sdp::Codec::Pcmu => LineCodec::Pcmu,
+                crate::sdp::Codec::Pcma => LineCodec::Pcma,
+            },
+            payload_type: agreed.payload_type,
+            telephone_event: agreed.telephone_event,
+            ptime_ms: agreed.ptime_ms,
+            send: agreed.send,
+            receive: agreed.receive,
+        }
+    }
+}
+
 /// How a leg ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegEnd {
