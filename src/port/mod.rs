@@ -4,3 +4,4 @@
 //! Not for: loops (floor 5) or decisions (floors 1 and 2).
 
 pub mod rest;
+pub mod store;

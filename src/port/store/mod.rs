@@ -1,0 +1,28 @@
+//! The database of the service: one SQLite file, one writing connection, as many reading ones as there are readers.
+//!
+//! For: sessions, events, transcripts and pending requests; recovery at the start; the schema and its migrations.
+//! Not for: the files people tail (`port::session_files`), the thread that writes (`run::store`), decisions.
+//!
+//! ```text
+//!  STATE/callscoot.db       0600, WAL; a broken one is moved to callscoot.db.broken-TIME, never deleted
+//!  STATE/callscoot.lock     locked while a writer lives, so that two services never write one state
+//!
+//!   counter(name, value)                    seq_reserved: event numbers below it may have been seen
+//!   session(opened, id, open, …, meta)      `opened` counts insertions: the order of sessions, whatever the clock did
+//!     ├─ event(seq, session, kind, name, json)
+//!     └─ transcript(session, position, entry)
+//!   pending(arrived, request_id, expires, request)
+//! ```
+
+mod error;
+mod reader;
+mod recover;
+mod schema;
+mod writer;
+
+pub use error::{BatchError, StoreError};
+pub use reader::{Reader, StoredSession};
+pub use writer::Writer;
+
+#[cfg(test)]
+mod tests;

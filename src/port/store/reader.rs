@@ -1,0 +1,162 @@
+//! Reading connections: each thread that reads has its own, and none ever waits for, or holds up, the writer.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::error::StoreError;
+use super::schema::{self, DATABASE_FILE};
+use crate::call::journal::{Event, EventKind};
+use crate::call::session::SessionId;
+
+/// A read-only view. Every call reads one consistent state of what is committed.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+}
+
+/// Everything stored about one session, as JSON texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredSession {
+    /// The meta object.
+    pub meta: String,
+    /// Call events, in order.
+    pub events: Vec<String>,
+    /// Agent events, in order.
+    pub agent_events: Vec<String>,
+    /// Transcript entries, in order.
+    pub transcript: Vec<String>,
+}
+
+impl Reader {
+    /// Opens the database that a `Writer` has made in this state directory.
+    pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { conn: schema::open_for_reading(&state_dir.join(DATABASE_FILE))? })
+    }
+
+    /// The meta objects of the newest sessions, newest first, as JSON texts.
+    pub fn sessions(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT meta FROM session ORDER BY opened DESC LIMIT ?1")?
+            .query_map([as_limit(limit)], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Whether there is such a session.
+    pub fn session_exists(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.rowid_of(id)?.is_some())
+    }
+
+    /// Everything about one session; `None` when there is no such one.
+    pub fn session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
+        let snapshot = self.conn.unchecked_transaction()?;
+        let Some(session) = self.rowid_of(id)? else { return Ok(None) };
+        let meta = self
+            .conn
+            .prepare_cached("SELECT meta FROM session WHERE opened = ?1")?
+            .query_row([session], |row| row.get(0))?;
+        let stored = StoredSession {
+            meta,
+            events: self.events_of(session, "call")?,
+            agent_events: self.events_of(session, "agent")?,
+            transcript: self
+                .conn
+                .prepare_cached("SELECT entry FROM transcript WHERE session = ?1 ORDER BY position")?
+                .query_map([session], |row| row.get(0))?
+                .collect::<Result<_, _>>()?,
+        };
+        drop(snapshot);
+        Ok(Some(stored))
+    }
+
+    /// The agent events of one session, in order; `None` when there is no such session.
+    pub fn agent_events(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let session = self.rowid_of(id)?;
+        session.map(|session| self.events_of(session, "agent")).transpose()
+    }
+
+    /// Agent events with numbers above `after_seq`, in order, at most `limit`: what a stream of one session, or
+    /// of all, has still to send.
+    pub fn events_after(
+        &self,
+        session: Option<&SessionId>,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let limit = as_limit(limit);
+        // Above the largest number SQLite can hold there is no event.
+        let Ok(after_seq) = i64::try_from(after_seq) else { return Ok(Vec::new()) };
+        let Some(id) = session else {
+            return Ok(self
+                .conn
+                .prepare_cached(
+                    "SELECT event.seq, session.id, event.name, event.json
+                     FROM event INDEXED BY event_of_stream JOIN session ON session.opened = event.session
+                     WHERE event.kind = 'agent' AND event.seq > ?1 ORDER BY event.seq LIMIT ?2",
+                )?
+                .query_map(params![after_seq, limit], agent_event)?
+                .collect::<Result<_, _>>()?);
+        };
+        let Some(session) = self.rowid_of(id.as_str())? else { return Ok(Vec::new()) };
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT seq, ?1, name, json FROM event
+                 WHERE session = ?2 AND kind = 'agent' AND seq > ?3 ORDER BY seq LIMIT ?4",
+            )?
+            .query_map(params![id.as_str(), session, after_seq, limit], agent_event)?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// The number of the newest event of any kind; 0 before the first.
+    pub fn latest_seq(&self) -> Result<u64, StoreError> {
+        let seq = self.conn.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
+        Ok(seq)
+    }
+
+    /// Ids of the sessions that a crash may have left with incomplete files: those still open, and those with
+    /// one of the last `events` events.
+    pub fn lately_changed(&self, events: u32) -> Result<Vec<String>, StoreError> {
+        Ok(self
+            .conn
+            .prepare(
+                "SELECT id FROM session WHERE open = 1
+                 UNION SELECT session.id
+                 FROM (SELECT session FROM event ORDER BY seq DESC LIMIT ?1) AS late
+                 JOIN session ON session.opened = late.session",
+            )?
+            .query_map([events], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    }
+
+    fn rowid_of(&self, id: &str) -> Result<Option<i64>, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT opened FROM session WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?)
+    }
+
+    fn events_of(&self, session: i64, kind: &str) -> Result<Vec<String>, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT json FROM event WHERE session = ?1 AND kind = ?2 ORDER BY seq")?
+            .query_map(params![session, kind], |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    }
+}
+
+fn as_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn agent_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        seq: row.get(0)?,
+        session: SessionId::new(row.get::<_, String>(1)?),
+        kind: EventKind::Agent,
+        name: row.get(2)?,
+        json: row.get(3)?,
+    })
+}
