@@ -4,6 +4,7 @@
 //! shapes, and the pure cores that join two protocols (SIP with SDP, a leg's audio with its beat).
 //! Not for: sockets, threads, clocks, files.
 
+pub mod api;
 pub mod audio;
 pub mod command;
 pub mod conversation;

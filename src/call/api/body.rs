@@ -1,0 +1,178 @@
+//! Bodies: an object of JSON whose known members have the right types. Null means absent, other members are
+//! ignored, and a wrong type is refused by its name.
+
+use serde_json::{Map, Value};
+
+use super::request::Request;
+use super::response::Response;
+use crate::base::{Number, Pii};
+use crate::call::command::{CallRequest, Target};
+use crate::call::conversation::Overrides;
+
+/// Seconds that a request lives when nothing is said.
+const TTL_SEC_DEFAULT: u32 = 300;
+/// Seconds that a request may live.
+const TTL_SEC_MAX: u32 = 86_400;
+/// Bytes of a `sip:` URI as a target.
+const TARGET_URI_BYTES_MAX: usize = 256;
+
+/// The members of a body; each is taken once.
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Media type, then JSON. Nesting is bounded by the parser (128 levels), size by the gate.
+    pub(super) fn of(request: &Request<'_>) -> Result<Self, Response> {
+        if request.body.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        if !media_type_is_fine(request) {
+            return Err(Response::problem(415, "the body must be application/json"));
+        }
+        match serde_json::from_slice(request.body) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                Err(Response::problem(400, "the body must be a JSON object"))
+            }
+            Err(_) => Err(Response::problem(400, "invalid json")),
+        }
+    }
+
+    /// All members, as sent: for the configuration, where null has a meaning.
+    pub(super) fn into_members(self) -> Map<String, Value> {
+        self.0
+    }
+
+    /// `text` of a message for the agent; blank is as good as none.
+    pub(super) fn into_text(mut self) -> Result<String, Response> {
+        let text = self.string("text")?.filter(|text| !text.trim().is_empty());
+        text.ok_or_else(|| Response::problem(400, "text is required"))
+    }
+
+    /// The body of `POST /v1/outbound-calls`.
+    pub(super) fn into_outbound(mut self) -> Result<CallRequest, Response> {
+        let echo = self.boolean("echo")?.unwrap_or(false);
+        let request = self.into_pending()?;
+        if request.target.is_none() {
+            return Err(Response::problem(400, "number is required"));
+        }
+        Ok(CallRequest { echo, ..request })
+    }
+
+    /// The body of `POST /v1/pending-call-requests`.
+    pub(super) fn into_pending(mut self) -> Result<CallRequest, Response> {
+        let (number, target_number) = (self.digits("number")?, self.digits("target_number")?);
+        Ok(CallRequest {
+            target: number.or(target_number).map(|text| target(&text)).transpose()?,
+            dynamic_variables: self.object("dynamic_variables")?.unwrap_or_default(),
+            metadata: self.object("metadata")?.unwrap_or_default(),
+            ttl_sec: self.ttl()?,
+            agent_id: self.string("agent_id")?.filter(|id| !id.is_empty()),
+            overrides: self.overrides()?,
+            echo: false,
+        })
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn string(&mut self, name: &str) -> Result<Option<String>, Response> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong(name, "a string")),
+        }
+    }
+
+    fn object(&mut self, name: &str) -> Result<Option<Map<String, Value>>, Response> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(members)),
+            Some(_) => Err(wrong(name, "an object")),
+        }
+    }
+
+    fn boolean(&mut self, name: &str) -> Result<Option<bool>, Response> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(yes)) => Ok(Some(yes)),
+            Some(_) => Err(wrong(name, "true or false")),
+        }
+    }
+
+    /// A text, or an integer as its digits.
+    fn digits(&mut self, name: &str) -> Result<Option<String>, Response> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Number(number)) if number.is_u64() => Ok(Some(number.to_string())),
+            Some(_) => Err(wrong(name, "a string, or an integer that is its digits")),
+        }
+    }
+
+    fn ttl(&mut self) -> Result<u32, Response> {
+        let seconds = match self.take("ttl_sec") {
+            None => Some(0),
+            Some(Value::Number(number)) => {
+                let whole = number.as_f64().filter(|seconds| seconds.fract() == 0.0 && *seconds >= 0.0);
+                number.as_u64().or(whole.map(|seconds| seconds as u64))
+            }
+            Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            Some(_) => None,
+        };
+        match seconds.and_then(|seconds| u32::try_from(seconds).ok()) {
+            Some(0) => Ok(TTL_SEC_DEFAULT),
+            Some(seconds @ 1..=TTL_SEC_MAX) => Ok(seconds),
+            _ => Err(wrong("ttl_sec", "a whole number of seconds, at most 86400")),
+        }
+    }
+
+    fn overrides(&mut self) -> Result<Overrides, Response> {
+        let mut given = Self(self.object("overrides")?.unwrap_or_default());
+        let mut take =
+            |name: &str| given.string(name).map_err(|_| wrong(&format!("overrides.{name}"), "a string"));
+        Ok(Overrides {
+            first_message: take("first_message")?,
+            language: take("language")?,
+            prompt: take("prompt")?,
+            voice_id: take("voice_id")?,
+        })
+    }
+}
+
+fn wrong(name: &str, must_be: &str) -> Response {
+    Response::problem(400, &format!("{name} must be {must_be}"))
+}
+
+/// Another type than JSON, or none, is let pass where no browser can be behind it: `curl -d` names a form.
+fn media_type_is_fine(request: &Request<'_>) -> bool {
+    let headers = &request.headers;
+    let media_type = headers.content_type.and_then(|value| value.split(';').next()).unwrap_or("").trim();
+    media_type.eq_ignore_ascii_case("application/json")
+        || (headers.origin.is_none() && headers.sec_fetch_site.is_none())
+}
+
+fn target(text: &str) -> Result<Target, Response> {
+    let scheme_end = text.char_indices().nth(4).map_or(text.len(), |(at, _)| at);
+    match text.split_at(scheme_end) {
+        (scheme, rest) if scheme.eq_ignore_ascii_case("sip:") => {
+            if uri_is_fine(rest) && text.len() <= TARGET_URI_BYTES_MAX {
+                Ok(Target::Uri(Pii(text.to_owned())))
+            } else {
+                Err(Response::problem(400, "number is not a sip: URI that can be called"))
+            }
+        }
+        _ if text.is_empty() => Err(Response::problem(400, "number is required")),
+        _ => Number::parse(text).map(Target::Number).map_err(|e| Response::problem(400, &e.to_string())),
+    }
+}
+
+/// The characters of RFC 3261 25.1 and a host. No headers (`?`): they could put anything into the INVITE (19.1.5).
+fn uri_is_fine(rest: &str) -> bool {
+    let host = rest.rsplit_once('@').map_or(rest, |(_user, host)| host);
+    let host_begins_well = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    host_begins_well
+        && rest.matches('@').count() <= 1
+        && !rest.starts_with('@')
+        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;/:@[]%".contains(&byte))
+}
