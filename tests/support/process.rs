@@ -1,0 +1,180 @@
+//! A program under test: its words are kept, its end is awaited, and it does not outlive the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::Value;
+
+use super::wait::{until, until_is};
+
+/// Lines of each program that are shown beside a failed test.
+const SHOWN_LINES: usize = 80;
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// A running program with its own process group.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    out: Lines,
+    err: Lines,
+}
+
+impl Process {
+    /// Starts `command`. Should the test itself be killed, the kernel ends the program too (`setpriv --pdeathsig`).
+    pub fn start(name: impl Into<String>, command: &Command) -> Self {
+        let name = name.into();
+        let mut guarded = Command::new("setpriv");
+        guarded.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => guarded.env(key, value),
+                None => guarded.env_remove(key),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            guarded.current_dir(folder);
+        }
+        guarded.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = guarded.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let out = keep_lines(child.stdout.take().unwrap());
+        let err = keep_lines(child.stderr.take().unwrap());
+        Self { name, child, out, err }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it said on standard output so far.
+    pub fn out(&self) -> Vec<String> {
+        self.out.lock().unwrap().clone()
+    }
+
+    /// What it said on standard error so far.
+    pub fn err(&self) -> Vec<String> {
+        self.err.lock().unwrap().clone()
+    }
+
+    /// Waits for a line on standard error from which `find` makes something.
+    pub fn err_line<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let lines = Arc::clone(&self.err);
+        self.until(what, || lines.lock().unwrap().iter().find_map(|line| find(line)))
+    }
+
+    /// Waits for a JSON line on standard output that `good` accepts.
+    pub fn event(&mut self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let lines = Arc::clone(&self.out);
+        self.until(what, || json_lines(&lines).into_iter().find(&good))
+    }
+
+    /// All JSON lines on standard output so far.
+    pub fn events(&self) -> Vec<Value> {
+        json_lines(&self.out)
+    }
+
+    /// Waits until `look` finds something, and fails at once should the program end first.
+    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        until(&format!("{}: {what}", self.name), || {
+            let found = look();
+            if found.is_none() {
+                self.fail_if_ended(what);
+            }
+            found
+        })
+    }
+
+    fn fail_if_ended(&mut self, what: &str) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!("{} ended ({status}) before {what}", self.name);
+        }
+    }
+
+    /// Sends a signal to the program alone, unless it has ended.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.child.try_wait().unwrap().is_none() {
+            kill_process(Pid::from_child(&self.child), signal).unwrap();
+        }
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> ExitStatus {
+        let name = self.name.clone();
+        until(&format!("the end of {name}"), || self.child.try_wait().unwrap())
+    }
+
+    /// Sends SIGTERM; how it ended and how long that took.
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        self.signal(Signal::TERM);
+        (self.ended(), start.elapsed())
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.ended();
+    }
+
+    /// Resident memory in kilobytes.
+    pub fn rss_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until its memory has not grown for a moment; the value.
+    pub fn settled_rss_kb(&self) -> u64 {
+        let mut last = 0;
+        until_is(
+            "memory to settle",
+            || {
+                let before = last;
+                last = self.rss_kb();
+                thread::sleep(Duration::from_millis(100));
+                (before, last)
+            },
+            |(before, now)| before == now,
+        )
+        .1
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The group is killed even when its leader has gone: helpers of its own must not stay either.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+        if thread::panicking() {
+            for (stream, lines) in [("out", &self.out), ("err", &self.err)] {
+                let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                for line in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
+                    eprintln!("[{} {stream}] {line}", self.name);
+                }
+            }
+        }
+    }
+}
+
+fn json_lines(lines: &Lines) -> Vec<Value> {
+    lines.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn keep_lines(from: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let kept = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n') {
+            let Ok(line) = line else { return };
+            kept.lock().unwrap().push(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+    });
+    lines
+}

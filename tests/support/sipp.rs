@@ -1,0 +1,112 @@
+//! SIPp: plays one exact exchange of messages from tests/sip/NAME.xml and says whether the other side kept to it.
+
+use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::ports::Lease;
+use super::process::Process;
+use super::sound::Sound;
+
+/// What a scenario plays, with what.
+#[derive(Clone, Debug, Default)]
+pub struct Scenario {
+    /// File in tests/sip, without its ending.
+    pub name: &'static str,
+    /// The SIP port of the other side; `None` waits for calls.
+    pub calls: Option<u16>,
+    /// User part of the callee.
+    pub callee: &'static str,
+    /// Sent as mu-law in a loop where the scenario says `SOUND`.
+    pub sound: Option<Sound>,
+    /// Each audio packet that comes is sent back.
+    pub echoes: bool,
+    /// Milliseconds that its `<pause/>` lasts.
+    pub pause_ms: u32,
+}
+
+/// A running SIPp.
+#[derive(Debug)]
+pub struct Sipp {
+    process: Process,
+    ports: Lease,
+    folder: TempDir,
+}
+
+impl Sipp {
+    /// Starts it for one call.
+    pub fn start(scenario: &Scenario) -> Self {
+        let ports = Lease::new();
+        let folder = TempDir::new().unwrap();
+        let sound = folder.path().join("sound.ulaw");
+        if let Some(heard) = &scenario.sound {
+            heard.write_ulaw(&sound);
+        }
+        let source = format!("{}/tests/sip/{}.xml", env!("CARGO_MANIFEST_DIR"), scenario.name);
+        let text = fs::read_to_string(&source).unwrap_or_else(|error| panic!("{source}: {error}"));
+        let file = folder.path().join("scenario.xml");
+        fs::write(&file, text.replace("SOUND", sound.to_str().unwrap())).unwrap();
+
+        let mut command = Command::new("sipp");
+        if let Some(port) = scenario.calls {
+            command.arg(format!("127.0.0.1:{port}"));
+        }
+        command.arg("-sf").arg(&file).current_dir(folder.path());
+        command.args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1", "-nostdin"]);
+        command.args(["-p", &ports.at(0).to_string(), "-mp", &ports.at(4).to_string()]);
+        command.args(["-s", if scenario.callee.is_empty() { "service" } else { scenario.callee }]);
+        command.args(["-d", &scenario.pause_ms.to_string()]);
+        command.args(["-timeout", "30s", "-timeout_error"]);
+        command.args(["-trace_err", "-error_file"]).arg(folder.path().join("errors"));
+        command.args(["-trace_msg", "-message_file"]).arg(folder.path().join("messages"));
+        if scenario.echoes {
+            command.arg("-rtp_echo");
+        }
+        let process = Process::start(format!("sipp {}", scenario.name), &command);
+        Self { process, ports, folder }
+    }
+
+    /// The port on which it speaks SIP.
+    pub fn port(&self) -> u16 {
+        self.ports.at(0)
+    }
+
+    /// Waits for its end; fails the test unless the whole exchange took place as written.
+    pub fn succeeds(mut self) -> String {
+        let status = self.process.ended();
+        let messages = self.file("messages");
+        assert!(status.success(), "SIPp: {status}\n{}\nmessages:\n{messages}", self.file("errors"));
+        messages
+    }
+
+    /// Waits for its end; fails the test when the exchange went as written. What it complained of.
+    pub fn fails(mut self) -> String {
+        let status = self.process.ended();
+        assert!(!status.success(), "the exchange went well");
+        self.file("errors")
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+/// Sends one request to a SIP element and gives its first answer, if one comes within a moment.
+pub fn ask(method: &str, port: u16) -> Option<String> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let own = socket.local_addr().unwrap().port();
+    let request = format!(
+        "{method} sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{own};branch=z9hG4bKask{own};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:ask@127.0.0.1>;tag=ask\r\nTo: <sip:ask@127.0.0.1>\r\n\
+         Call-ID: ask{own}@127.0.0.1\r\nCSeq: 1 {method}\r\nContact: <sip:ask@127.0.0.1:{own}>\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    socket.send_to(request.as_bytes(), (Ipv4Addr::LOCALHOST, port)).ok()?;
+    let mut answer = [0; 4096];
+    let length = socket.recv(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+}
