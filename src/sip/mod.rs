@@ -2,3 +2,12 @@
 //!
 //! For: messages, transactions, dialogs, the INVITE session, registration, digest.
 //! Not for: what a body means (it is carried as bytes), name resolution, sockets.
+
+pub mod digest;
+pub mod field;
+pub mod msg;
+pub mod timer;
+pub mod tx;
+pub mod uri;
+#[cfg(test)]
+mod virtual_time;
