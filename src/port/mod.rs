@@ -3,5 +3,7 @@
 //! For: sockets, TLS, files, the database, the HTTP server.
 //! Not for: loops (floor 5) or decisions (floors 1 and 2).
 
+pub mod config_file;
+pub mod env_file;
 pub mod rest;
 pub mod store;
