@@ -7,8 +7,11 @@
 pub mod api;
 pub mod audio;
 pub mod command;
+pub mod config;
 pub mod conversation;
+pub mod guard;
 pub mod journal;
 pub mod leg;
 pub mod pending;
+pub mod policy;
 pub mod session;
