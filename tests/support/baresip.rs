@@ -79,7 +79,7 @@ impl Baresip {
         let control =
             process.until("its control port", || TcpStream::connect((Ipv4Addr::LOCALHOST, ports.at(2))).ok());
         let heard = read_events(control.try_clone().unwrap());
-        let mut baresip = Self { process, control, heard, user: phone.user, ports, folder };
+        let baresip = Self { process, control, heard, user: phone.user, ports, folder };
         if phone.registrar.is_some() {
             // It may have registered before the control port was open: so it is asked, too.
             until("baresip's registration", || {
@@ -89,7 +89,6 @@ impl Baresip {
                 })
             });
         }
-        baresip.command("uuid", "");
         baresip
     }
 
@@ -158,10 +157,15 @@ impl Baresip {
         })
     }
 
-    /// A netstring of JSON, as its module ctrl_tcp wants it.
+    /// A netstring of JSON, as its module ctrl_tcp wants it: in one piece, and one at a time.
     fn command(&mut self, command: &str, parameters: &str) {
-        let text = json!({"command": command, "params": parameters, "token": command}).to_string();
-        write!(self.control, "{}:{text},", text.len()).unwrap();
+        let answers = self.heard.lock().unwrap().iter().filter(|event| event["response"] == true).count();
+        let text = json!({"command": command, "params": parameters}).to_string();
+        self.control.write_all(format!("{}:{text},", text.len()).as_bytes()).unwrap();
+        until(&format!("baresip's answer to {command}"), || {
+            let heard = self.heard.lock().unwrap();
+            heard.iter().filter(|event| event["response"] == true).nth(answers).map(|_| ())
+        });
     }
 }
 
