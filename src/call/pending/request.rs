@@ -1,9 +1,9 @@
-//! Pending call requests: what a client wants said in a call that does not exist yet, and who may claim it.
+//! One request, as it is stored and as clients see it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::conversation::Overrides;
+use crate::call::conversation::Overrides;
 
 /// One request, as it was accepted.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -1,36 +1,11 @@
-//! A session: one call as clients and disks know it. Field names are the contract's.
-
-use std::fmt;
-use std::sync::Arc;
+//! Everything the contract says about a session, as one object.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::pending::PendingRequest;
+use super::SessionId;
 use crate::base::time::rfc3339_seconds;
-
-/// `YYYYMMDD-HHMMSS-NUMBER`: minted once, unique, holds the phone number, so it never reaches a log.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SessionId(Arc<str>);
-
-impl SessionId {
-    /// Takes the text as it is: from the minting, or from disk.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for API and disk only.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionId(***)")
-    }
-}
+use crate::call::pending::PendingRequest;
 
 /// Which side began the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
