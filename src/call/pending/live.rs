@@ -24,8 +24,8 @@ pub struct Claimed {
     pub withdrawn: Option<String>,
 }
 
-/// Place in the queue: the order of arrival.
-type Place = u64;
+/// Place in the queue: when it was created (Unix ms), then the order of arrival.
+type Place = (i64, u64);
 
 #[derive(Clone, Debug)]
 struct Waiting {
@@ -40,7 +40,7 @@ pub struct Pending {
     waiting: BTreeMap<Place, Waiting>,
     places: BTreeMap<String, Place>,
     expiries: BTreeSet<(i64, Place)>,
-    next_place: Place,
+    arrivals: u64,
 }
 
 impl Pending {
@@ -64,18 +64,30 @@ impl Pending {
     }
 
     fn add(&mut self, request: PendingRequest, is_bound: bool) -> Result<(), TooManyRequests> {
-        if let Some(place) = self.places.get(&request.request_id).copied() {
-            self.take(place);
-        }
         if self.waiting.len() >= LIVE_REQUESTS_MAX {
             return Err(TooManyRequests);
         }
-        let place = self.next_place;
-        self.next_place += 1;
+        self.put(request, is_bound);
+        Ok(())
+    }
+
+    /// Takes back a request whose session claimed it in vain (the call was never answered): it is unclaimed, and in
+    /// its old place. It was accepted once, so a full list makes room; there are no more of them than live calls.
+    pub fn give_back(&mut self, claimed: PendingRequest) -> PendingRequest {
+        let request = claimed.unclaimed();
+        self.put(request.clone(), false);
+        request
+    }
+
+    fn put(&mut self, request: PendingRequest, is_bound: bool) {
+        if let Some(place) = self.places.get(&request.request_id).copied() {
+            self.take(place);
+        }
+        let place = (request.created_unix_ms, self.arrivals);
+        self.arrivals += 1;
         self.places.insert(request.request_id.clone(), place);
         self.expiries.insert((request.expires_unix_ms, place));
         self.waiting.insert(place, Waiting { request, is_bound });
-        Ok(())
     }
 
     /// The live request of this id.
@@ -142,10 +154,10 @@ impl Pending {
         let own = self.take(own_place)?.request;
         match older.and_then(|place| self.take(place)) {
             Some(older) => Some(Claimed {
-                request: claimed(older.request, now_unix_ms, session),
+                request: older.request.claimed_by(session, now_unix_ms),
                 withdrawn: Some(own.request_id),
             }),
-            None => Some(Claimed { request: claimed(own, now_unix_ms, session), withdrawn: None }),
+            None => Some(Claimed { request: own.claimed_by(session, now_unix_ms), withdrawn: None }),
         }
     }
 
@@ -166,7 +178,7 @@ impl Pending {
             let (place, _) = for_anyone.next()?;
             for_anyone.next().is_none().then_some(place)
         })?;
-        Some(claimed(self.take(place)?.request, now_unix_ms, session))
+        Some(self.take(place)?.request.claimed_by(session, now_unix_ms))
     }
 
     fn claimable(&self, now_unix_ms: i64) -> impl Iterator<Item = (Place, &PendingRequest)> {
@@ -208,13 +220,4 @@ fn is_for(request: &PendingRequest, party: &str, country_code: Option<&str>) -> 
                 (Ok(_) | Err(_), _) => false,
             }
     })
-}
-
-fn claimed(request: PendingRequest, now_unix_ms: i64, session: &SessionId) -> PendingRequest {
-    PendingRequest {
-        consumed: true,
-        claimed_unix_ms: Some(now_unix_ms),
-        claimed_session_id: Some(session.as_str().to_owned()),
-        ..request
-    }
 }

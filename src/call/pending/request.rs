@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::call::conversation::Overrides;
+use crate::call::session::SessionId;
 
 /// One request, as it was accepted.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,6 +34,21 @@ pub struct PendingRequest {
 }
 
 impl PendingRequest {
+    /// This request as a session claims it.
+    pub fn claimed_by(&self, session: &SessionId, now_unix_ms: i64) -> Self {
+        Self {
+            consumed: true,
+            claimed_unix_ms: Some(now_unix_ms),
+            claimed_session_id: Some(session.as_str().to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// This request as it was before any session claimed it.
+    pub(super) fn unclaimed(self) -> Self {
+        Self { consumed: false, claimed_unix_ms: None, claimed_session_id: None, ..self }
+    }
+
     /// The object that clients see.
     pub fn to_json(&self) -> Value {
         let seconds = |unix_ms: i64| unix_ms as f64 / 1000.0;

@@ -166,6 +166,15 @@ fn an_outbound_session_claims_its_own_request_even_past_its_time() {
 }
 
 #[test]
+fn a_request_given_back_is_unclaimed_and_has_its_old_place() {
+    let mut pending = Pending::new(vec![request("a", Some("+4930"), 1), request("b", Some("+4930"), 2)]);
+    let claimed = pending.claim_for_inbound(Some("+4930"), None, 3, &session()).unwrap();
+    let given_back = pending.give_back(claimed);
+    assert_eq!(given_back, request("a", Some("+4930"), 1));
+    assert_eq!(inbound(&mut pending, Some("+4930")).as_deref(), Some("a"));
+}
+
+#[test]
 fn a_full_list_refuses_the_next_request_until_one_is_gone() {
     let mut pending = pending(&[]);
     for number in 0..LIVE_REQUESTS_MAX {
@@ -212,7 +221,8 @@ proptest! {
                     let id = next.to_string();
                     next += 1;
                     inside.insert(id.clone());
-                    let new = PendingRequest { expires_unix_ms: now + ttl, ..request(&id, number(target).as_deref(), now) };
+                    let new = request(&id, number(target).as_deref(), now);
+                    let new = PendingRequest { expires_unix_ms: now + ttl, ..new };
                     let new = if variables { with_variables(new) } else { new };
                     if bound { pending.insert_bound(new).unwrap() } else { pending.insert(new).unwrap() }
                 }

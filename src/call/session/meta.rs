@@ -93,6 +93,33 @@ pub enum EndReason {
     RecoveredAfterCrash,
 }
 
+/// The members of `SessionMeta::to_json` that every session has.
+const MEMBERS: [&str; 23] = [
+    "id",
+    "started_at",
+    "started_at_ms",
+    "ended_at",
+    "ended_at_ms",
+    "state",
+    "phase",
+    "incoming_number",
+    "direction",
+    "telephony_backend",
+    "offhook_started_at",
+    "offhook_started_at_ms",
+    "adb_serial",
+    "target_mac",
+    "target_name",
+    "policy",
+    "policy_action",
+    "policy_reason",
+    "client_request",
+    "summary",
+    "agent_id",
+    "end_reason",
+    "end_detail",
+];
+
 /// Everything the contract says about a session. Times are Unix milliseconds inside, whole seconds outside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionMeta {
@@ -133,6 +160,11 @@ pub struct SessionMeta {
 }
 
 impl SessionMeta {
+    /// The names of the members that every session has; what else a stored object holds belongs to `extra`.
+    pub fn members() -> &'static [&'static str] {
+        &MEMBERS
+    }
+
     /// The object that clients see, and that is stored.
     pub fn to_json(&self) -> Value {
         let seconds = |at: Option<i64>| at.map_or(Value::Null, |at| rfc3339_seconds(at).into());
@@ -165,5 +197,58 @@ impl SessionMeta {
             object.extend(self.extra.clone());
         }
         object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::session::SessionId;
+
+    fn meta() -> SessionMeta {
+        SessionMeta {
+            id: SessionId::new("20261122-085107-+4930"),
+            started_unix_ms: 1_795_337_467_250,
+            ended_unix_ms: None,
+            offhook_unix_ms: None,
+            phase: Phase::Alerting,
+            direction: Direction::Outbound,
+            incoming_number: Some("+4930".into()),
+            telephony_backend: "sip",
+            policy: json!({}),
+            policy_action: None,
+            policy_reason: None,
+            client_request: None,
+            summary: None,
+            agent_id: None,
+            end_reason: Some(EndReason::RecoveredAfterCrash),
+            end_detail: None,
+            extra: Map::new(),
+        }
+    }
+
+    #[test]
+    fn the_object_has_exactly_the_listed_members_beside_the_extra_ones() {
+        let extra = json!({"conversation_id": "conv_1"}).as_object().unwrap().clone();
+        let object = SessionMeta { extra, ..meta() }.to_json();
+        let mut members: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+        members.retain(|member| *member != "conversation_id");
+        let mut listed = SessionMeta::members().to_vec();
+        listed.sort_unstable();
+        assert_eq!(members, listed);
+    }
+
+    #[test]
+    fn states_reasons_and_times_are_the_words_of_the_contract() {
+        let object = meta().to_json();
+        assert_eq!((&object["state"], &object["phase"]), (&json!("ringing"), &json!("alerting")));
+        assert_eq!(
+            (&object["direction"], &object["end_reason"]),
+            (&json!("outbound"), &json!("recovered_after_crash"))
+        );
+        assert_eq!(
+            (&object["started_at"], &object["ended_at"]),
+            (&json!("2026-11-22T08:51:07Z"), &json!(null))
+        );
     }
 }
