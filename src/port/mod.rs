@@ -6,4 +6,5 @@
 pub mod config_file;
 pub mod env_file;
 pub mod rest;
+pub mod session_files;
 pub mod store;
