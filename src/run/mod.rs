@@ -6,3 +6,4 @@
 pub mod bus;
 pub mod link;
 pub mod resolver;
+pub mod store;

@@ -124,7 +124,7 @@ impl Writer {
 
     /// Makes the database as full as a disk can be: no page beyond those in use, plus `spare`.
     #[cfg(test)]
-    pub(super) fn limit_pages(&self, spare: Option<u32>) {
+    pub(crate) fn limit_pages(&self, spare: Option<u32>) {
         let used: u32 = self.conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         let limit = spare.map_or(i64::from(u32::MAX) - 1, |spare| i64::from(used + spare));
         self.conn.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(())).unwrap();
