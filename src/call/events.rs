@@ -1,0 +1,333 @@
+//! Events of a session, rendered: the same text is stored, listed and streamed.
+
+use serde_json::{Map, Value, json};
+
+use super::journal::{Event, EventKind};
+use super::session::SessionId;
+use crate::base::time::rfc3339_seconds;
+use crate::base::{Now, Rng};
+
+/// `event_type` of agent events: the stream and `/events`.
+#[expect(missing_docs, reason = "the names are the contract's words")]
+pub mod agent_event {
+    pub const CALL_STARTED: &str = "call_started";
+    pub const AGENT_SESSION_STARTED: &str = "agent_session_started";
+    pub const WS_CONNECTED: &str = "ws_connected";
+    pub const WS_RECONNECT: &str = "ws_reconnect";
+    pub const CONVERSATION_STARTED: &str = "conversation_started";
+    pub const TRANSCRIPT_FINAL: &str = "transcript_final";
+    pub const AGENT_RESPONSE_STARTED: &str = "agent_response_started";
+    pub const AGENT_RESPONSE_FINISHED: &str = "agent_response_finished";
+    pub const AGENT_RESPONSE_CORRECTION: &str = "agent_response_correction";
+    pub const INTERRUPTION: &str = "interruption";
+    pub const TOOL_CALL_STARTED: &str = "tool_call_started";
+    pub const TOOL_CALL_FINISHED: &str = "tool_call_finished";
+    pub const CONTEXTUAL_UPDATE_QUEUED: &str = "contextual_update_queued";
+    pub const USER_MESSAGE_QUEUED: &str = "user_message_queued";
+    pub const EXTERNAL_COMMAND: &str = "external_command";
+    pub const CLIENT_ERROR: &str = "client_error";
+    pub const UNHANDLED_EVENT: &str = "unhandled_event";
+    pub const CALL_ENDED: &str = "call_ended";
+}
+
+/// `type` of call events: `events` of a session.
+#[expect(missing_docs, reason = "the names are the contract's words")]
+pub mod call_event {
+    pub const SESSION_STARTED: &str = "session_started";
+    pub const CALL_STATE_CHANGED: &str = "call_state_changed";
+    pub const CALL_POLICY: &str = "call_policy";
+    pub const MAX_CALL_DURATION_REACHED: &str = "max_call_duration_reached";
+    pub const AGENT_SESSION_STARTED: &str = "agent_session_started";
+    pub const ELEVENAGENTS_CONNECTED: &str = "elevenagents_connected";
+    pub const ELEVENAGENTS_SESSION_STARTED: &str = "elevenagents_session_started";
+    pub const ELEVENAGENTS_INTERRUPTION: &str = "elevenagents_interruption";
+    pub const ELEVENAGENTS_RECONNECT: &str = "elevenagents_reconnect";
+    pub const ELEVENAGENTS_ERROR: &str = "elevenagents_error";
+    pub const SIP_CALL_STATE_CHANGED: &str = "sip_call_state_changed";
+    pub const ASSISTANT_SUMMARY: &str = "assistant_summary";
+    pub const SESSION_FINISHED: &str = "session_finished";
+}
+
+/// Who caused an agent event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This service.
+    System,
+    /// The person on the line.
+    User,
+    /// The agent.
+    Agent,
+}
+
+impl Source {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// `current_state` of an event's context. The contract also lists `confirming`, which no event tells yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Greeting,
+    Listening,
+    Thinking,
+    Speaking,
+    WaitingTool,
+    WrappingUp,
+    Ended,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Greeting => "greeting",
+            Self::Listening => "listening",
+            Self::Thinking => "thinking",
+            Self::Speaking => "speaking",
+            Self::WaitingTool => "waiting_tool",
+            Self::WrappingUp => "wrapping_up",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Renders the events of one session, and keeps what their `context` says.
+#[derive(Clone, Debug)]
+pub struct EventWriter {
+    session: SessionId,
+    caller_id: Option<String>,
+    state: State,
+    agent_turn_count: u32,
+    /// The caller has said something: what the agent says now is no greeting.
+    caller_spoke: bool,
+    active_tool: Option<String>,
+}
+
+impl EventWriter {
+    /// `caller_id` is the other party's number or URI, in both directions.
+    pub fn new(session: SessionId, caller_id: Option<String>) -> Self {
+        Self {
+            session,
+            caller_id,
+            state: State::Idle,
+            agent_turn_count: 0,
+            caller_spoke: false,
+            active_tool: None,
+        }
+    }
+
+    /// One event of the stream; its context is that after the event.
+    pub fn agent_event(
+        &mut self,
+        seq: u64,
+        now: Now,
+        rng: &mut Rng,
+        name: &'static str,
+        source: Source,
+        payload: Value,
+    ) -> Event {
+        self.follow(name, &payload);
+        let object = json!({
+            "event_id": rng.uuid(),
+            "seq": seq,
+            "call_id": self.session.as_str(),
+            "caller_id": self.caller_id.as_deref().unwrap_or("unknown"),
+            "timestamp": rfc3339_seconds(now.unix_ms),
+            "ts_ms": now.unix_ms,
+            "event_type": name,
+            "source": source.as_str(),
+            "payload": if payload.is_null() { json!({}) } else { payload },
+            "context": {
+                "current_state": self.state.as_str(),
+                "agent_turn_count": self.agent_turn_count,
+                "active_tool": self.active_tool,
+            },
+        });
+        self.event(seq, EventKind::Agent, name, object)
+    }
+
+    /// One event of the session's own list, with its own members beside `ts`, `ts_ms`, `seq` and `type`.
+    pub fn call_event(&self, seq: u64, now: Now, name: &'static str, members: Map<String, Value>) -> Event {
+        let mut object = members;
+        object.insert("ts".into(), rfc3339_seconds(now.unix_ms).into());
+        object.insert("ts_ms".into(), now.unix_ms.into());
+        object.insert("seq".into(), seq.into());
+        object.insert("type".into(), name.into());
+        self.event(seq, EventKind::Call, name, object.into())
+    }
+
+    /// Everything of the agent has been played: no event tells this, but the next ones show it.
+    pub fn listening(&mut self) {
+        if matches!(self.state, State::Greeting | State::Speaking) {
+            self.state = State::Listening;
+        }
+    }
+
+    /// The call is about to end, and the last words are still played.
+    pub fn wrapping_up(&mut self) {
+        if self.state != State::Ended {
+            self.state = State::WrappingUp;
+        }
+    }
+
+    fn event(&self, seq: u64, kind: EventKind, name: &'static str, object: Value) -> Event {
+        Event { seq, session: self.session.clone(), kind, name: name.into(), json: object.to_string() }
+    }
+
+    fn follow(&mut self, name: &str, payload: &Value) {
+        let next = match name {
+            agent_event::CONVERSATION_STARTED => State::Greeting,
+            agent_event::TRANSCRIPT_FINAL => {
+                self.caller_spoke = true;
+                State::Thinking
+            }
+            agent_event::AGENT_RESPONSE_STARTED => {
+                self.agent_turn_count += 1;
+                if self.caller_spoke || self.agent_turn_count > 1 { State::Speaking } else { State::Greeting }
+            }
+            agent_event::INTERRUPTION => State::Listening,
+            agent_event::TOOL_CALL_STARTED => {
+                self.active_tool = payload.get("tool_name").and_then(Value::as_str).map(str::to_owned);
+                State::WaitingTool
+            }
+            agent_event::TOOL_CALL_FINISHED => {
+                self.active_tool = None;
+                State::Thinking
+            }
+            agent_event::CALL_ENDED => {
+                self.active_tool = None;
+                State::Ended
+            }
+            _ => self.state,
+        };
+        // What a peer still says after the end changes nothing; while wrapping up only the end does.
+        self.state = match self.state {
+            State::Ended => State::Ended,
+            State::WrappingUp if next != State::Ended => State::WrappingUp,
+            State::WrappingUp
+            | State::Idle
+            | State::Greeting
+            | State::Listening
+            | State::Thinking
+            | State::Speaking
+            | State::WaitingTool => next,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "an instant is needed to build a `Now`; it is never read")]
+    fn now() -> Now {
+        Now { mono: Instant::now(), unix_ms: 1_795_337_467_250 }
+    }
+
+    fn writer(caller: Option<&str>) -> EventWriter {
+        EventWriter::new(SessionId::new("20261122-085107-+4930"), caller.map(str::to_owned))
+    }
+
+    fn parsed(event: &Event) -> Value {
+        serde_json::from_str(&event.json).unwrap()
+    }
+
+    #[test]
+    fn an_agent_event_has_every_member_of_the_contract_on_one_line() {
+        let payload = json!({"text": "two\nlines"});
+        let event = writer(Some("+4930")).agent_event(
+            7,
+            now(),
+            &mut Rng::from_u64(1),
+            agent_event::TRANSCRIPT_FINAL,
+            Source::User,
+            payload.clone(),
+        );
+        assert!(!event.json.contains('\n') && !event.ends_stream());
+        assert_eq!((event.seq, event.kind, event.name.as_str()), (7, EventKind::Agent, "transcript_final"));
+        let object = parsed(&event);
+        assert_eq!(object["event_id"].as_str().unwrap().len(), 36);
+        let expected = json!({
+            "event_id": object["event_id"], "seq": 7, "call_id": "20261122-085107-+4930", "caller_id": "+4930",
+            "timestamp": "2026-11-22T08:51:07Z", "ts_ms": 1_795_337_467_250_i64, "event_type": "transcript_final",
+            "source": "user", "payload": payload,
+            "context": {"current_state": "thinking", "agent_turn_count": 0, "active_tool": null},
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn a_caller_without_a_number_is_unknown_and_a_payload_is_always_an_object() {
+        let mut writer = writer(None);
+        let mut rng = Rng::from_u64(1);
+        let first =
+            writer.agent_event(1, now(), &mut rng, agent_event::WS_CONNECTED, Source::System, Value::Null);
+        let second =
+            writer.agent_event(2, now(), &mut rng, agent_event::CALL_ENDED, Source::System, Value::Null);
+        let (one, two) = (parsed(&first), parsed(&second));
+        assert_eq!((&one["caller_id"], &one["payload"]), (&json!("unknown"), &json!({})));
+        assert_ne!(one["event_id"], two["event_id"]);
+        assert!(second.ends_stream());
+    }
+
+    #[test]
+    fn a_call_event_has_its_members_beside_time_and_type_which_they_cannot_replace() {
+        let members =
+            json!({"previous_state": "calling", "type": "x", "seq": 0}).as_object().unwrap().clone();
+        let event = writer(None).call_event(9, now(), call_event::CALL_STATE_CHANGED, members);
+        assert_eq!(event.kind, EventKind::Call);
+        let expected = json!({"ts": "2026-11-22T08:51:07Z", "ts_ms": 1_795_337_467_250_i64, "seq": 9,
+            "type": "call_state_changed", "previous_state": "calling"});
+        assert_eq!(parsed(&event), expected);
+    }
+
+    fn state_after(writer: &mut EventWriter, name: &'static str, payload: Value) -> String {
+        let event = writer.agent_event(1, now(), &mut Rng::from_u64(1), name, Source::System, payload);
+        parsed(&event)["context"]["current_state"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_context_follows_the_conversation() {
+        use agent_event as name;
+        let mut writer = writer(None);
+        let mut state = |name, payload| state_after(&mut writer, name, payload);
+        assert_eq!(state(name::CALL_STARTED, json!({})), "idle");
+        assert_eq!(state(name::WS_CONNECTED, json!({})), "idle");
+        assert_eq!(state(name::CONVERSATION_STARTED, json!({})), "greeting");
+        assert_eq!(state(name::AGENT_RESPONSE_STARTED, json!({})), "greeting");
+        assert_eq!(state(name::INTERRUPTION, json!({})), "listening");
+        assert_eq!(state(name::TRANSCRIPT_FINAL, json!({})), "thinking");
+        assert_eq!(state(name::TOOL_CALL_STARTED, json!({"tool_name": "crm"})), "waiting_tool");
+        assert_eq!(state(name::CLIENT_ERROR, json!({})), "waiting_tool");
+        assert_eq!(state(name::TOOL_CALL_FINISHED, json!({})), "thinking");
+        assert_eq!(state(name::AGENT_RESPONSE_STARTED, json!({})), "speaking");
+        assert_eq!(state(name::AGENT_RESPONSE_FINISHED, json!({})), "speaking");
+        writer.listening();
+        assert_eq!((writer.state, writer.agent_turn_count), (State::Listening, 2));
+        writer.wrapping_up();
+        assert_eq!(state_after(&mut writer, name::AGENT_RESPONSE_STARTED, json!({})), "wrapping_up");
+        assert_eq!(state_after(&mut writer, name::CALL_ENDED, json!({})), "ended");
+        writer.wrapping_up();
+        writer.listening();
+        assert_eq!(state_after(&mut writer, name::TRANSCRIPT_FINAL, json!({})), "ended");
+    }
+
+    #[test]
+    fn the_tool_in_use_is_named_until_it_is_done() {
+        let mut writer = writer(None);
+        state_after(&mut writer, agent_event::TOOL_CALL_STARTED, json!({"tool_name": "crm"}));
+        assert_eq!(writer.active_tool.as_deref(), Some("crm"));
+        state_after(&mut writer, agent_event::TOOL_CALL_FINISHED, json!({"tool_name": "crm"}));
+        assert_eq!(writer.active_tool, None);
+        state_after(&mut writer, agent_event::TOOL_CALL_STARTED, json!({}));
+        assert_eq!(writer.active_tool, None);
+    }
+}
