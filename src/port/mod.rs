@@ -8,3 +8,4 @@ pub mod env_file;
 pub mod rest;
 pub mod session_files;
 pub mod store;
+pub mod websocket;

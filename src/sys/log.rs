@@ -5,6 +5,8 @@
 pub fn start() {
     let mut builder =
         env_logger::Builder::from_env(env_logger::Env::new().filter_or("CALLSCOOT_LOG", "info"));
+    // It writes whole messages at trace level, and these are words of people.
+    builder.filter_module("tungstenite", log::LevelFilter::Info);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.format_timestamp(None);
     }
