@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +29,9 @@ fn serve<T: Send + 'static>(
 fn next(client: &mut Client) -> Received {
     let deadline = mono() + Duration::from_secs(5);
     loop {
-        match client.receive() {
-            Received::Nothing => {}
-            received => return received,
+        let received = client.receive();
+        if received != Received::Nothing {
+            return received;
         }
         let interest = client.interest();
         let Some(fd) = client.fd() else { panic!("nothing to wait for") };
@@ -40,16 +41,12 @@ fn next(client: &mut Client) -> Received {
 
 fn next_of(socket: &mut Socket) -> Received {
     loop {
-        match socket.receive() {
-            Received::Nothing => {
-                let interest = socket.interest();
-                use std::os::fd::AsFd as _;
-                assert!(
-                    wait(&mut [on(socket.as_fd(), interest)], Some(mono() + Duration::from_secs(5))).unwrap()
-                );
-            }
-            received => return received,
+        let received = socket.receive();
+        if received != Received::Nothing {
+            return received;
         }
+        let (interest, deadline) = (socket.interest(), mono() + Duration::from_secs(5));
+        assert!(wait(&mut [on(socket.as_fd(), interest)], Some(deadline)).unwrap(), "nothing came");
     }
 }
 
@@ -128,8 +125,9 @@ fn a_server_that_refuses_or_talks_nonsense_is_an_answer_not_a_panic() {
         answered(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec()),
         Received::Refused { status: 403 }
     );
+    let long = vec![0; 90_000];
     for bytes in
-        [&b""[..], b"hello\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", &[0x16; 4000], &[0; 90_000]]
+        [&b""[..], b"hello\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", &[0x16; 4000], &long]
     {
         assert!(matches!(answered(bytes.to_vec()), Received::Closed { code: None, .. }));
     }
