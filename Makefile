@@ -3,7 +3,7 @@
 .PHONY: help demo test check bench fuzz long docs setup clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
-T ?= sip_msg sdp rtp rtcp agent_msg http_head
+T ?= sdp rtp rtcp agent_msg
 SECONDS_EACH ?= 60
 
 help: ## this list
@@ -11,7 +11,7 @@ help: ## this list
 
 demo: ## one whole call on this machine, to see and hear (target/demo)
 	@tests/setup demo
-	@tests/demo
+	cargo run --locked -q -- demo
 
 test: ## everything that must hold: unit, tidy, and whole calls with real SIP peers
 	@tests/setup test
@@ -34,7 +34,7 @@ fuzz: ## one minute for each parser, or: make fuzz T=sip_msg SECONDS_EACH=3600
 	@mkdir -p target/fuzz-corpus
 	@set -e; for target in $(T); do \
 	    mkdir -p target/fuzz-corpus/$$target; \
-	    cargo +nightly fuzz run $$target target/fuzz-corpus/$$target tests/corpus/$$target \
+	    CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run $$target target/fuzz-corpus/$$target tests/corpus/$$target \
 	        -- -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024; \
 	done
 

@@ -8,8 +8,9 @@ mod support;
 use support::baresip::{Baresip, Phone};
 use support::kamailio::Kamailio;
 use support::relay::{Fate, Relay};
-use support::sipp::{self, Scenario, Sipp};
-use support::sound::Sound;
+use support::sip;
+use support::sipp::{Scenario, Sipp};
+use support::sound::{Sound, from_ulaw, ulaw};
 
 const CALLER_HERTZ: f64 = 440.0;
 const CALLEE_HERTZ: f64 = 880.0;
@@ -35,6 +36,9 @@ fn a_tone_is_told_from_another_tone_from_noise_and_from_silence() {
     });
     let noise = Sound { rate: 8000, samples: noise.collect() };
     assert_eq!((noise.tone_ms(CALLER_HERTZ), noise.loud_ms()), (0, 1000));
+    let through = Sound { rate: 8000, samples: tone.samples.iter().map(|s| from_ulaw(ulaw(*s))).collect() };
+    assert_eq!(through.tone_ms(CALLER_HERTZ), 1000);
+    assert!((through.tone_dbfs(CALLER_HERTZ) + 15.05).abs() < 0.1, "mu-law keeps the level");
     let late = Sound::silence(8000, 300).then(&tone);
     assert_eq!((late.tone_starts_ms(CALLER_HERTZ), late.loud_ms()), (Some(300), 1000));
 }
@@ -102,7 +106,7 @@ fn sipp_registers_with_a_digest_and_calls_through_the_proxy() {
 fn the_registrar_can_ask_for_both_digest_algorithms() {
     for algorithm in ["MD5", "SHA-256"] {
         let company = Kamailio::start(algorithm);
-        let challenge = sipp::ask("REGISTER", company.port()).unwrap();
+        let challenge = sip::ask("REGISTER", company.port()).unwrap();
         assert!(challenge.starts_with("SIP/2.0 401 "), "{challenge}");
         assert!(challenge.contains(&format!("algorithm={algorithm}")), "{challenge}");
         assert!(challenge.contains("qop=\"auth\""), "{challenge}");

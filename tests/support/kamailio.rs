@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::ports::Lease;
 use super::process::Process;
-use super::sipp;
+use super::sip;
 
 /// Everybody's password, at the realm 127.0.0.1.
 pub const PASSWORD: &str = "secret";
@@ -39,7 +39,7 @@ impl Kamailio {
         command.args(["-P", &format!("{place}/pid"), "-Y", &place.to_string(), "-w", &place.to_string()]);
         let mut process = Process::start("kamailio", &command);
         let port = ports.at(0);
-        process.until("its first answer", || sipp::ask("OPTIONS", port));
+        process.until("its first answer", || sip::ask("OPTIONS", port));
         Self { process, ports, _folder: folder }
     }
 

@@ -12,12 +12,16 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for real programs, on the real clock")]
 #![allow(clippy::print_stderr, reason = "what the peers said is shown beside a failed test")]
 
+pub mod agent;
 pub mod baresip;
+pub mod frames;
 pub mod http;
 pub mod kamailio;
 pub mod ports;
 pub mod process;
 pub mod relay;
+pub mod service;
+pub mod sip;
 pub mod sipp;
 pub mod sound;
 pub mod wait;

@@ -130,6 +130,14 @@ impl Process {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    /// Processor time of all its threads so far, to the nanosecond.
+    pub fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let spent =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
+        spent.map(|text| Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())).sum()
+    }
+
     /// Waits until its memory has not grown for a moment; the value.
     pub fn settled_rss_kb(&self) -> u64 {
         let mut last = 0;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::sip;
+
 /// What becomes of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -15,6 +17,8 @@ pub enum Fate {
     Lose,
     /// It arrives twice.
     Double,
+    /// It is kept, and the relay itself answers it with 200: a registrar that takes everybody.
+    Accept,
 }
 
 /// A relay in its own thread; stops when dropped.
@@ -54,6 +58,12 @@ impl Relay {
                 let times = match fate {
                     Fate::Pass => 1,
                     Fate::Lose => 0,
+                    Fate::Accept => {
+                        let own = socket.local_addr().unwrap();
+                        let answer = sip::ok(&String::from_utf8_lossy(datagram), own, "");
+                        let _ = socket.send_to(answer.as_bytes(), from);
+                        0
+                    }
                     Fate::Double => 2,
                 };
                 for _ in 0..times {

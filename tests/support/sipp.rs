@@ -1,9 +1,7 @@
 //! SIPp: plays one exact exchange of messages from tests/sip/NAME.xml and says whether the other side kept to it.
 
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -92,21 +90,4 @@ impl Sipp {
     fn file(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
-}
-
-/// Sends one request to a SIP element and gives its first answer, if one comes within a moment.
-pub fn ask(method: &str, port: u16) -> Option<String> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let own = socket.local_addr().unwrap().port();
-    let request = format!(
-        "{method} sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{own};branch=z9hG4bKask{own};rport\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:ask@127.0.0.1>;tag=ask\r\nTo: <sip:ask@127.0.0.1>\r\n\
-         Call-ID: ask{own}@127.0.0.1\r\nCSeq: 1 {method}\r\nContact: <sip:ask@127.0.0.1:{own}>\r\n\
-         Content-Length: 0\r\n\r\n"
-    );
-    socket.send_to(request.as_bytes(), (Ipv4Addr::LOCALHOST, port)).ok()?;
-    let mut answer = [0; 4096];
-    let length = socket.recv(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(&answer[..length]).into_owned())
 }

@@ -138,3 +138,11 @@ pub fn ulaw(sample: i16) -> u8 {
     let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
     !(sign | (exponent as u8) << 4 | mantissa as u8)
 }
+
+/// The middle of the range that a mu-law byte stands for.
+pub fn from_ulaw(byte: u8) -> i16 {
+    let bits = !byte;
+    let magnitude = ((i32::from(bits & 0x0f) << 3) + 132) << (bits >> 4 & 7);
+    let level = (magnitude - 132) as i16;
+    if bits & 0x80 == 0 { level } else { -level }
+}

@@ -1,0 +1,7 @@
+//! Control packets of strangers.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|datagram: &[u8]| callscoot::rtp::fuzz::control(datagram));
