@@ -13,6 +13,8 @@ use crate::agent::format::AudioFormat;
 pub enum Input<'a> {
     /// The socket is open.
     Opened,
+    /// There is no way to the service; the sentence says what to do.
+    Unreachable(String),
     /// The line is up and its first voice came: begin now, or as soon as the socket is open.
     Begin,
     /// A text message of the service.

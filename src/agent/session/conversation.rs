@@ -98,6 +98,7 @@ impl Session {
                 self.state = State::Open;
                 self.initiate(now);
             }
+            Input::Unreachable(error) => self.end(End::Failed { error }),
             Input::Begin => {
                 self.begun = true;
                 self.initiate(now);
@@ -171,7 +172,8 @@ impl Session {
         }
     }
 
-    fn deadline(&self) -> Option<(Instant, Why)> {
+    /// When to call `handle_timeout` at the latest.
+    pub fn deadline(&self) -> Option<(Instant, Why)> {
         let own = match &self.state {
             State::Idle | State::Open | State::Ended => None,
             State::Initiated { deadline } => Some((*deadline, Why::Metadata)),
