@@ -5,6 +5,7 @@
 
 pub mod config_file;
 pub mod env_file;
+pub mod http;
 pub mod rest;
 pub mod session_files;
 pub mod store;
