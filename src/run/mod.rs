@@ -5,6 +5,8 @@
 
 pub mod agent;
 pub mod bus;
+pub mod http;
 pub mod link;
 pub mod resolver;
+mod sse;
 pub mod store;
