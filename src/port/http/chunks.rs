@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn chunks_are_joined_and_extensions_and_trailers_passed_over_rfc9112_7_1() {
-        let text = b"4\r\nWiki\r\n5;ext=\"x\"\r\npedia\r\nA ; y\r\n0123456789\r\n000\r\nTrailer: x\r\n\r\nGET / garbage";
+        let text = b"4\r\nWiki\r\n5;ext=\"x\"\r\npedia\r\nA ; y\r\n0123456789\r\n\
+                     000\r\nTrailer: x\r\n\r\nGET / garbage";
         assert_eq!(chunked(text), Ok((b"Wikipedia0123456789".to_vec(), true)));
         assert_eq!(chunked(b"0\r\n\r\n"), Ok((Vec::new(), true)));
         assert_eq!(chunked(b"4\r\nWi"), Ok((b"Wi".to_vec(), false)));
