@@ -36,7 +36,7 @@ const WALLS: [(&str, &str); 12] = [
     ("rtcp_types", "src/rtp/"),
     ("rusqlite", "src/port/store/"),
     ("tungstenite", "src/port/websocket"),
-    ("ureq", "src/port/rest.rs"),
+    ("ureq", "src/port/rest"),
     ("rubato", "src/dsp/"),
     ("hound", "src/port/wav.rs"),
 ];

@@ -24,6 +24,33 @@ pub enum Target {
     Uri(crate::base::Pii<String>),
 }
 
+impl Target {
+    /// The number, also of a URI whose user part is one.
+    pub fn number(&self) -> Option<crate::base::Number> {
+        match self {
+            Self::Number(number) => Some(number.clone()),
+            Self::Uri(uri) => {
+                let (_, rest) = uri.0.split_once(':')?;
+                let (user, _) = rest.split_once('@')?;
+                // The digits as they are: separators inside a URI would not be dropped on the wire either.
+                let user = user.split([';', ':']).next().unwrap_or_default();
+                crate::base::Number::parse(user).ok().filter(|number| number.as_str() == user)
+            }
+        }
+    }
+
+    /// `target_number` of the API: the number when there is one, else the URI as sent.
+    pub fn shown(&self) -> String {
+        self.number().map_or_else(
+            || match self {
+                Self::Number(number) => number.as_str().to_owned(),
+                Self::Uri(uri) => uri.0.clone(),
+            },
+            |number| number.as_str().to_owned(),
+        )
+    }
+}
+
 /// The body of both creating POSTs, after type checks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallRequest {

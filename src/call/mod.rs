@@ -16,5 +16,6 @@ pub mod leg;
 pub mod pending;
 pub mod policy;
 pub mod session;
+pub mod switch;
 pub mod transcript;
 pub mod variables;

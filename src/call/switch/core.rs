@@ -1,0 +1,236 @@
+//! The switch itself: what it owns, and the one place where inputs and deadlines arrive.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::io::{AgentSettings, AskId, Input, Output, Setup, Why, Zones};
+use super::journaling::CommitFor;
+use super::live::{LiveCall, Stage};
+use super::patching::Patching;
+use crate::base::time::earlier;
+use crate::base::{CallId, CallIds, Now, Rng};
+use crate::call::config::Config;
+use crate::call::journal::{CommitId, Record};
+use crate::call::leg::{LegCommand, LegEvent, SipAccount, SipStatus};
+use crate::call::pending::Pending;
+use crate::call::session::{EndReason, SessionIds};
+
+/// How long a stop may take before the process goes anyway.
+const STOPPING_MAX: Duration = Duration::from_millis(1700);
+
+/// Every call of this machine, and everything that is said about them. See the module's page.
+pub struct Switch {
+    pub(super) ids: CallIds,
+    pub(super) rng: Rng,
+    pub(super) config: Arc<Config>,
+    pub(super) zones: Zones,
+    pub(super) zone: TimeZone,
+    pub(super) agent: AgentSettings,
+    pub(super) agent_fault: Option<String>,
+    pub(super) calls: BTreeMap<CallId, LiveCall>,
+    pub(super) current: Option<CallId>,
+    pub(super) pending: Pending,
+    pub(super) session_ids: SessionIds,
+    /// When outbound calls of the last day began, in Unix milliseconds, oldest first.
+    pub(super) outbound_started_unix_ms: Vec<i64>,
+    pub(super) sip: SipStatus,
+    /// The account that the leg was told to use.
+    pub(super) account: Option<SipAccount>,
+    pub(super) patching: Patching,
+    pub(super) next_seq: u64,
+    pub(super) reserved_seq: u64,
+    pub(super) next_commit: u64,
+    pub(super) commits: BTreeMap<CommitId, CommitFor>,
+    /// Changes of this input, not yet handed to the store.
+    pub(super) records: Vec<Record>,
+    pub(super) records_durable: bool,
+    pub(super) outputs: VecDeque<Output>,
+    stopping: Option<Stopping>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stopping {
+    deadline: std::time::Instant,
+    legs_closed: bool,
+    told: bool,
+}
+
+impl Switch {
+    /// A switch that has already closed what the last run left open and configured the legs: drain its outputs first.
+    pub fn new(now: Now, setup: Setup) -> Self {
+        let Setup { ids, rng, config, zones, agent, recovered } = setup;
+        let zone = zones(config.timezone.as_deref()).unwrap_or(TimeZone::UTC);
+        let mut switch = Self {
+            ids,
+            rng,
+            config: Arc::new(config),
+            zones,
+            zone,
+            agent,
+            agent_fault: None,
+            calls: BTreeMap::new(),
+            current: None,
+            pending: Pending::new(recovered.pending),
+            session_ids: SessionIds::new(recovered.recent_session_ids),
+            outbound_started_unix_ms: recovered.outbound_started_unix_ms,
+            sip: SipStatus::default(),
+            account: None,
+            patching: Patching::default(),
+            next_seq: recovered.next_seq.max(1),
+            reserved_seq: recovered.next_seq.max(1),
+            next_commit: 0,
+            commits: BTreeMap::new(),
+            records: Vec::new(),
+            records_durable: false,
+            outputs: VecDeque::new(),
+            stopping: None,
+        };
+        for open in recovered.open_sessions {
+            switch.close_recovered(now, open);
+        }
+        switch.flush();
+        switch.apply_config();
+        switch
+    }
+
+    /// One thing happened.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Command { ask, command } => {
+                if self.stopping.is_some() {
+                    self.refuse_while_stopping(ask);
+                } else {
+                    self.command(now, ask, command);
+                }
+            }
+            Input::Leg(event) => self.leg_event(now, event),
+            Input::Agent { call, event } => self.agent_event(now, call, event),
+            Input::MediaOpened { call, port } => self.media_opened(now, call, port),
+            Input::MediaSeen { call, silent_ms } => self.media_seen(now, call, silent_ms),
+            Input::MediaClosed { call, measured } => self.media_closed(now, call, measured),
+            Input::Committed { commit, result } => self.committed(now, commit, result),
+            Input::ConfigRead(read) => self.config_read(read),
+            Input::Stop => self.stop(now),
+        }
+        self.settle(now);
+    }
+
+    /// A deadline of `poll_output` has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let due: Vec<(CallId, Why)> = self
+            .calls
+            .values_mut()
+            .flat_map(|live| {
+                let call = live.call;
+                let due: Vec<Why> =
+                    live.deadlines.iter().filter(|(_, at)| **at <= now.mono).map(|(why, _)| *why).collect();
+                for why in &due {
+                    live.deadlines.remove(why);
+                }
+                due.into_iter().map(move |why| (call, why))
+            })
+            .collect();
+        for (call, why) in due {
+            match why {
+                Why::AutoAnswer => self.answer(now, call),
+                Why::RingTimeout => self.ring_timeout(now, call),
+                Why::MaxDuration => self.max_duration(now, call),
+                Why::MediaLook => self.media_look(now, call),
+                Why::Ending => self.ending_timeout(now, call),
+                Why::CommitRetry => self.close(now, call),
+                Why::PendingExpiry | Why::Stopping => {}
+            }
+        }
+        for request_id in self.pending.sweep(now.unix_ms) {
+            self.records.push(Record::PendingGone { request_id });
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do; `Timeout` when there is none.
+    pub fn poll_output(&mut self, now: Now) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        let of_calls =
+            self.calls.values().flat_map(|live| live.deadlines.iter().map(|(why, at)| (*at, *why))).min();
+        let expiry = self.pending.next_expiry_unix_ms().map(|at| {
+            let wait = Duration::from_millis(at.saturating_sub(now.unix_ms).max(0) as u64);
+            (now.mono + wait, Why::PendingExpiry)
+        });
+        let stop = self
+            .stopping
+            .filter(|stopping| !stopping.told)
+            .map(|stopping| (stopping.deadline, Why::Stopping));
+        Output::Timeout(earlier(earlier(of_calls, expiry), stop))
+    }
+
+    /// After every input: what was changed goes to the store; a finished stop is told.
+    fn settle(&mut self, now: Now) {
+        self.flush();
+        let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.told) else { return };
+        let all_closed = stopping.legs_closed && self.calls.is_empty();
+        if all_closed || stopping.deadline <= now.mono {
+            stopping.told = true;
+            self.outputs.push_back(Output::Stopped);
+        }
+    }
+
+    fn stop(&mut self, now: Now) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(Stopping { deadline: now.mono + STOPPING_MAX, legs_closed: false, told: false });
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.end(now, call, EndReason::Shutdown, None);
+        }
+        self.outputs.push_back(Output::Leg(LegCommand::Close));
+    }
+
+    fn leg_event(&mut self, now: Now, event: LegEvent) {
+        match event {
+            LegEvent::Incoming { call, remote } => self.incoming(now, call, remote),
+            LegEvent::Progress { call, code } => self.progress(now, call, code),
+            LegEvent::Audio { call, line } => self.line_is_up(now, call, line),
+            LegEvent::Ended { call, end, code, detail } => self.leg_ended(now, call, end, code, detail),
+            LegEvent::Status(status) => self.sip = status,
+            LegEvent::Closed => {
+                if let Some(stopping) = &mut self.stopping {
+                    stopping.legs_closed = true;
+                }
+            }
+        }
+    }
+
+    /// Whether new calls are still taken.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// Whether `max_concurrent_calls` are taken.
+    pub(super) fn lines_are_taken(&self) -> bool {
+        let taken = self.calls.values().filter(|live| live.takes_line()).count();
+        taken >= self.config.max_concurrent_calls as usize
+    }
+
+    /// A call that is stored, if there is none, or the newest of those that are left.
+    pub(super) fn choose_current(&mut self) {
+        if self.current.is_some_and(|call| self.calls.contains_key(&call)) {
+            return;
+        }
+        self.current = self
+            .calls
+            .values()
+            .filter(|live| !live.without_line && live.stage != Stage::Opening)
+            .max_by_key(|live| (live.meta.started_unix_ms, live.call))
+            .map(|live| live.call);
+    }
+
+    pub(super) fn reply(&mut self, ask: AskId, reply: crate::call::command::Reply) {
+        self.outputs.push_back(Output::Reply { ask, reply });
+    }
+}

@@ -1,0 +1,193 @@
+//! How calls end: the first reason wins, every part reports that it is done, then the last records are stored.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::core::Switch;
+use super::io::{Output, Why};
+use super::journaling::CommitFor;
+use super::live::{Part, Stage};
+use crate::base::{CallId, Now};
+use crate::call::command::{Refusal, RefusalKind};
+use crate::call::conversation::AgentCommand;
+use crate::call::events::{Source, agent_event, call_event};
+use crate::call::journal::{CommitError, Record};
+use crate::call::leg::{LegCommand, LegEnd, RejectWhy};
+use crate::call::session::{EndReason, Phase};
+
+/// How long leg, agent and media may take to end.
+pub(super) const ENDING_MAX: Duration = Duration::from_secs(2);
+/// The same while the whole service stops, so that the last records still reach the store in time.
+const ENDING_MAX_STOPPING: Duration = Duration::from_millis(1200);
+/// A last commit that failed (a full disk) is tried again after this.
+const COMMIT_RETRY: Duration = Duration::from_secs(2);
+
+impl Switch {
+    /// Ends a call in whatever state it is.
+    pub(super) fn end(&mut self, now: Now, call: CallId, reason: EndReason, detail: Option<String>) {
+        let stopping = self.is_stopping();
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        if matches!(live.stage, Stage::Closing) {
+            return;
+        }
+        live.end.get_or_insert((reason, detail));
+        live.events.wrapping_up();
+        live.deadlines.clear();
+        let longest = if stopping { ENDING_MAX_STOPPING } else { ENDING_MAX };
+        live.deadlines.insert(Why::Ending, now.mono + longest);
+        if let Part::Open(()) = live.leg {
+            live.leg = Part::Leaving;
+            let command = match (live.stage, live.is_inbound()) {
+                (Stage::Opening | Stage::Ringing, true) => {
+                    LegCommand::Reject { call, why: reject_why(reason) }
+                }
+                _ => LegCommand::Hangup { call },
+            };
+            self.outputs.push_back(Output::Leg(command));
+        }
+        if let Part::Open(()) = live.agent {
+            live.agent = Part::Leaving;
+            self.outputs.push_back(Output::Agent { call, command: AgentCommand::Close });
+        }
+        match live.media {
+            Part::Open(_) => {
+                live.media = Part::Leaving;
+                self.outputs.push_back(Output::MediaClose { call });
+            }
+            Part::None | Part::Wanted | Part::Leaving | Part::Gone => {}
+        }
+        // A session that is still being opened is closed when the store has answered.
+        if live.stage != Stage::Opening {
+            live.stage = Stage::Ending;
+            self.close_if_done(now, call);
+        }
+    }
+
+    pub(super) fn leg_ended(
+        &mut self,
+        now: Now,
+        call: CallId,
+        end: LegEnd,
+        code: Option<u16>,
+        detail: String,
+    ) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        live.leg = Part::Gone;
+        live.sip_code = code.or(live.sip_code);
+        let reason = match end {
+            LegEnd::RemoteHangup => EndReason::RemoteHangup,
+            LegEnd::LocalHangup => EndReason::LocalHangup,
+            LegEnd::Cancelled => EndReason::Cancelled,
+            LegEnd::NoAnswer => EndReason::NoAnswer,
+            LegEnd::Busy => EndReason::Busy,
+            LegEnd::Rejected => EndReason::Rejected,
+            LegEnd::NetworkError => EndReason::NetworkError,
+            LegEnd::Failed => EndReason::Failed,
+        };
+        let denied = live.meta.policy_action.as_deref() == Some("ignore") && live.answered_at.is_none();
+        let reason = if denied && reason == EndReason::Cancelled { EndReason::PolicyDenied } else { reason };
+        let detail = match code {
+            Some(code) => format!("{code} {detail}"),
+            None => detail,
+        };
+        self.sip_state(now, call, "disconnected");
+        self.end(now, call, reason, Some(detail).filter(|detail| !detail.is_empty()));
+    }
+
+    pub(super) fn media_closed(&mut self, now: Now, call: CallId, measured: Map<String, Value>) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        live.media = Part::Gone;
+        live.meta.extra.insert("audio".into(), measured.into());
+        self.close_if_done(now, call);
+    }
+
+    pub(super) fn ending_timeout(&mut self, now: Now, call: CallId) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        if live.stage == Stage::Ending {
+            self.close(now, call);
+        }
+    }
+
+    pub(super) fn close_if_done(&mut self, now: Now, call: CallId) {
+        let done =
+            self.calls.get(&call).is_some_and(|live| live.stage == Stage::Ending && live.parts_are_done());
+        if done {
+            self.close(now, call);
+        }
+    }
+
+    /// The last records: transcript and summary, then `call_ended`, in one commit.
+    pub(super) fn close(&mut self, now: Now, call: CallId) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        live.stage = Stage::Closing;
+        live.deadlines.clear();
+        let (reason, detail) = live.end.clone().unwrap_or((EndReason::Failed, None));
+        let duration = live.answered_at.map(|at| now.mono.saturating_duration_since(at));
+        let ask = live.ask.take().zip(live.asked.take());
+        live.meta.ended_unix_ms.get_or_insert(now.unix_ms);
+        live.meta.end_reason = Some(reason);
+        live.meta.end_detail.clone_from(&detail);
+        let in_vain = live.is_inbound() && live.answered_at.is_none();
+        if let Some(claimed) = live.meta.client_request.take_if(|_| in_vain) {
+            let request = self.pending.give_back(claimed);
+            self.records.push(Record::Pending(Box::new(request)));
+        }
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        if live.meta.summary.is_none() {
+            live.meta.summary = Some(live.transcript.summary(live.meta.direction, duration, reason));
+        }
+        let summary = live.meta.summary.clone();
+        self.phase(now, call, Phase::Disconnected);
+        self.note(now, call, call_event::ASSISTANT_SUMMARY, json!({ "summary": summary }));
+        self.changed(call);
+        let meta = self.calls.get(&call).map(|live| live.meta.to_json());
+        self.note(now, call, call_event::SESSION_FINISHED, json!({ "meta": meta }));
+        let ended = json!({ "end_reason": reason, "end_detail": detail });
+        self.tell(now, call, agent_event::CALL_ENDED, Source::System, ended);
+        self.commit(CommitFor::Close(call));
+        if let Some((ask, request)) = ask {
+            let why = detail.unwrap_or_else(|| "the call ended before it was dialled".into());
+            let mut refusal = Refusal::new(RefusalKind::Unavailable, why);
+            refusal.request = Some(request);
+            self.reply(ask, Err(refusal));
+        }
+    }
+
+    pub(super) fn close_is_stored(&mut self, now: Now, call: CallId, result: Result<(), CommitError>) {
+        match result {
+            Ok(()) => {
+                self.calls.remove(&call);
+                self.choose_current();
+            }
+            Err(_) => {
+                if let Some(live) = self.calls.get_mut(&call) {
+                    live.deadlines.insert(Why::CommitRetry, now.mono + COMMIT_RETRY);
+                }
+            }
+        }
+    }
+}
+
+/// The refusal that a caller hears for a reason of ours.
+fn reject_why(reason: EndReason) -> RejectWhy {
+    match reason {
+        EndReason::Busy => RejectWhy::Busy,
+        EndReason::NoAnswer => RejectWhy::NoAnswer,
+        EndReason::LocalHangup | EndReason::PolicyDenied | EndReason::Rejected => RejectWhy::Declined,
+        EndReason::RemoteHangup
+        | EndReason::AgentHangup
+        | EndReason::Cancelled
+        | EndReason::MaxDuration
+        | EndReason::Silence
+        | EndReason::MediaTimeout
+        | EndReason::AgentError
+        | EndReason::NetworkError
+        | EndReason::PhoneLost
+        | EndReason::Voicemail
+        | EndReason::Transferred
+        | EndReason::Failed
+        | EndReason::Shutdown
+        | EndReason::RecoveredAfterCrash => RejectWhy::Failed,
+    }
+}

@@ -1,0 +1,152 @@
+//! Calls that come in: the session, the ringing, the policy.
+
+use std::time::Duration;
+
+use serde_json::{Map, json};
+
+use super::core::Switch;
+use super::io::{Output, Why};
+use super::journaling::CommitFor;
+use super::live::{LiveCall, Part, Stage};
+use crate::base::{CallId, Now};
+use crate::call::events::{EventWriter, call_event};
+use crate::call::journal::Record;
+use crate::call::leg::{LegCommand, RejectWhy, RemoteParty};
+use crate::call::policy::{self, Action};
+use crate::call::session::{Direction, EndReason, Phase, SessionMeta};
+use crate::call::transcript::Transcript;
+use crate::call::variables;
+
+impl Switch {
+    /// Someone calls: a session in any case, a line only if one is free.
+    pub(super) fn incoming(&mut self, now: Now, call: CallId, remote: RemoteParty) {
+        if self.is_stopping() {
+            self.outputs.push_back(Output::Leg(LegCommand::Reject { call, why: RejectWhy::Failed }));
+            return;
+        }
+        let shown = remote.number.as_ref().map(|number| number.as_str().to_owned());
+        let without_line = self.lines_are_taken();
+        let mut live = self.new_live(now, call, Direction::Inbound, remote, shown);
+        live.leg = Part::Open(());
+        live.without_line = without_line;
+        live.meta.agent_id = self.agent_id_for(None, live.meta.incoming_number.as_deref());
+        let variables = variables::dynamic(live.meta.incoming_number.as_deref(), None);
+        self.records.push(Record::SessionOpened(Box::new(live.meta.clone())));
+        self.calls.insert(call, live);
+        self.session_events(now, call, variables);
+        self.commit(CommitFor::Open(call));
+    }
+
+    /// The session is stored: it rings.
+    pub(super) fn ring(&mut self, now: Now, call: CallId) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        if live.without_line {
+            self.end(now, call, EndReason::Busy, Some("486 no line is free".into()));
+            return;
+        }
+        let ring = Duration::from_secs(u64::from(self.config.ring_timeout_sec));
+        live.deadlines.insert(Why::RingTimeout, now.mono + ring);
+        self.outputs.push_back(Output::Leg(LegCommand::Ring { call }));
+        self.sip_state(now, call, "incoming");
+        if self.config.auto_answer {
+            self.apply_policy(now, call);
+        }
+    }
+
+    fn apply_policy(&mut self, now: Now, call: CallId) {
+        let local = self.local_time(now);
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        let decision = policy::decide(&self.config, live.number.as_ref(), local);
+        live.meta.policy_action = Some(decision.action.as_str().into());
+        live.meta.policy_reason = Some(decision.reason.into());
+        let call_object = live.meta.to_json();
+        self.note(
+            now,
+            call,
+            call_event::CALL_POLICY,
+            json!({ "decision": decision.to_json(), "call": call_object }),
+        );
+        match decision.action {
+            Action::Answer => {
+                let delay = Duration::from_secs(u64::from(self.config.auto_answer_delay_sec));
+                if let Some(live) = self.calls.get_mut(&call) {
+                    live.deadlines.insert(Why::AutoAnswer, now.mono + delay);
+                }
+                self.prepare(now, call);
+            }
+            Action::Ignore => {}
+            Action::Reject => {
+                self.end(now, call, EndReason::PolicyDenied, Some(format!("603 {}", decision.reason)));
+            }
+        }
+        self.changed(call);
+    }
+
+    /// Local wall-clock time, for opening hours and session ids.
+    pub(super) fn local_time(&self, now: Now) -> jiff::civil::DateTime {
+        jiff::Timestamp::from_millisecond(now.unix_ms)
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+            .to_zoned(self.zone.clone())
+            .datetime()
+    }
+
+    pub(super) fn new_live(
+        &mut self,
+        now: Now,
+        call: CallId,
+        direction: Direction,
+        remote: RemoteParty,
+        shown: Option<String>,
+    ) -> LiveCall {
+        let id = self.session_ids.mint(self.local_time(now), shown.as_deref());
+        let (phase, sip_state) = match direction {
+            Direction::Inbound => (Phase::Incoming, "incoming"),
+            Direction::Outbound => (Phase::Dialing, "calling"),
+        };
+        let meta = SessionMeta {
+            id: id.clone(),
+            started_unix_ms: now.unix_ms,
+            ended_unix_ms: None,
+            offhook_unix_ms: None,
+            phase,
+            direction,
+            incoming_number: shown.clone(),
+            telephony_backend: self.config.selected_backend().as_str(),
+            policy: self.config.policy_snapshot(),
+            policy_action: None,
+            policy_reason: None,
+            client_request: None,
+            summary: None,
+            agent_id: None,
+            end_reason: None,
+            end_detail: None,
+            extra: Map::new(),
+        };
+        LiveCall {
+            call,
+            stage: Stage::Opening,
+            meta,
+            events: EventWriter::new(id, shown),
+            transcript: Transcript::default(),
+            dial: None,
+            ask: None,
+            asked: None,
+            number: remote.number.clone(),
+            remote,
+            leg: Part::None,
+            agent: Part::None,
+            media: Part::None,
+            line: None,
+            echo: false,
+            answer_wanted: false,
+            early_messages: Vec::new(),
+            conversation_id: None,
+            end: None,
+            without_line: false,
+            sip_code: None,
+            sip_state,
+            answered_at: None,
+            deadlines: std::collections::BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Calls that a client asks for: from the question to the ringing.
+
+use serde_json::json;
+
+use super::core::Switch;
+use super::ending::ENDING_MAX;
+use super::io::{AskId, Output, Why};
+use super::journaling::{CommitFor, refusal_of};
+use super::live::{Part, Stage};
+use crate::base::{CallId, Now, Number};
+use crate::call::command::{Answer, CallRequest, Refusal, RefusalKind, Target};
+use crate::call::conversation::{AgentPlan, AgentService, Engine};
+use crate::call::events::{Source, agent_event, call_event};
+use crate::call::guard;
+use crate::call::journal::{CommitError, Record};
+use crate::call::leg::{DialTarget, LegCommand, RemoteParty};
+use crate::call::pending::PendingRequest;
+use crate::call::session::{Direction, EndReason, Phase, SessionId};
+use crate::call::variables;
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Switch {
+    /// `POST /v1/outbound-calls`.
+    pub(super) fn dial(&mut self, now: Now, ask: AskId, wanted: CallRequest) {
+        match self.try_dial(now, ask, wanted) {
+            Ok(()) => {}
+            Err(refusal) => self.reply(ask, Err(refusal)),
+        }
+    }
+
+    fn try_dial(&mut self, now: Now, ask: AskId, wanted: CallRequest) -> Result<(), Refusal> {
+        let Some(target) = wanted.target.clone() else {
+            return Err(Refusal::new(RefusalKind::Invalid, "number is required"));
+        };
+        self.outbound_started_unix_ms.retain(|at| now.unix_ms - at < DAY_MS);
+        guard::check(&target, &self.config, &self.outbound_started_unix_ms, now.unix_ms)?;
+        if self.lines_are_taken() {
+            return Err(Refusal::new(RefusalKind::Conflict, "no line is free"));
+        }
+        let echo = wanted.echo;
+        let own = self.new_request(now, wanted);
+        let missing = self.line_fault(&target).or_else(|| {
+            let number = target.number();
+            self.agent_for(Some(&own), number.as_ref().map(Number::as_str)).err().filter(|_| !echo)
+        });
+        if let Some(sentence) = missing {
+            let mut refusal = Refusal::new(RefusalKind::Unavailable, sentence);
+            refusal.request = Some(Box::new(own));
+            return Err(refusal);
+        }
+        self.open_outbound(now, ask, target, own, echo);
+        Ok(())
+    }
+
+    fn open_outbound(&mut self, now: Now, ask: AskId, target: Target, own: PendingRequest, echo: bool) {
+        let call = self.ids.mint();
+        let (number, shown) = (target.number(), target.shown());
+        let dial = match target {
+            Target::Number(number) => DialTarget::Number(number),
+            Target::Uri(uri) => DialTarget::Uri(uri),
+        };
+        let remote = RemoteParty { number, uri: None, display_name: None };
+        let mut live = self.new_live(now, call, Direction::Outbound, remote, Some(shown));
+        let claimed = self.claim_own(now, &own, &live.meta.id);
+        live.meta.agent_id = self.agent_id_for(Some(&claimed), live.meta.incoming_number.as_deref());
+        live.dial = Some(dial);
+        live.ask = Some(ask);
+        live.asked = Some(Box::new(own));
+        live.echo = echo;
+        live.meta.client_request = Some(claimed.clone());
+        let variables = variables::dynamic(live.meta.incoming_number.as_deref(), Some(&claimed));
+        self.records.push(Record::Pending(Box::new(claimed)));
+        self.records.push(Record::SessionOpened(Box::new(live.meta.clone())));
+        self.calls.insert(call, live);
+        self.outbound_started_unix_ms.push(now.unix_ms);
+        self.session_events(now, call, variables);
+        self.commit(CommitFor::Open(call));
+    }
+
+    /// The request that an outbound session is bound to, claimed.
+    fn claim_own(&mut self, now: Now, own: &PendingRequest, session: &SessionId) -> PendingRequest {
+        let country_code = self.config.country_code.as_deref();
+        // A full list refuses new requests for later; a call that is made now needs no place in it.
+        let claimed = self.pending.insert_bound(own.clone()).ok().and_then(|()| {
+            self.pending.claim_for_outbound(&own.request_id, country_code, now.unix_ms, session)
+        });
+        match claimed {
+            Some(claimed) => claimed.request,
+            None => own.claimed_by(session, now.unix_ms),
+        }
+    }
+
+    /// The events that every session begins with.
+    pub(super) fn session_events(
+        &mut self,
+        now: Now,
+        call: CallId,
+        variables: serde_json::Map<String, serde_json::Value>,
+    ) {
+        let meta = self.calls.get(&call).map(|live| live.meta.to_json());
+        self.note(now, call, call_event::SESSION_STARTED, json!({ "call": meta }));
+        self.tell(
+            now,
+            call,
+            agent_event::CALL_STARTED,
+            Source::System,
+            json!({ "dynamic_variables": variables }),
+        );
+    }
+
+    /// The answer of the store to a new session.
+    pub(super) fn session_is_stored(&mut self, now: Now, call: CallId, result: Result<(), CommitError>) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        if let Err(error) = result {
+            self.session_is_not_stored(call, &error);
+            return;
+        }
+        if live.end.is_some() {
+            live.stage = Stage::Ending;
+            live.deadlines.insert(Why::Ending, now.mono + ENDING_MAX);
+            self.close_if_done(now, call);
+        } else if live.is_inbound() {
+            live.stage = Stage::Ringing;
+            self.ring(now, call);
+        } else {
+            live.stage = Stage::Dialing;
+            live.media = Part::Wanted;
+            self.outputs.push_back(Output::MediaOpen { call });
+        }
+        self.choose_current();
+    }
+
+    /// A call that cannot be recorded is not made, and not taken.
+    fn session_is_not_stored(&mut self, call: CallId, error: &CommitError) {
+        let Some(live) = self.calls.remove(&call) else { return };
+        if let Some(request) = live.meta.client_request {
+            let own = live.asked.as_ref().is_some_and(|own| own.request_id == request.request_id);
+            if !own {
+                self.pending.give_back(request);
+            }
+        }
+        if let Some(ask) = live.ask {
+            self.outbound_started_unix_ms.pop();
+            self.reply(ask, Err(refusal_of(error)));
+        }
+        if live.leg == Part::Open(()) {
+            self.outputs.push_back(Output::Leg(LegCommand::Reject {
+                call,
+                why: crate::call::leg::RejectWhy::Failed,
+            }));
+        }
+    }
+
+    /// The RTP port is there (or not): now the agent gets ready, and the leg dials or answers.
+    pub(super) fn media_opened(&mut self, now: Now, call: CallId, port: Result<u16, String>) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        match port {
+            Err(sentence) => {
+                live.media = Part::Gone;
+                self.end(now, call, EndReason::Failed, Some(format!("no RTP port: {sentence}")));
+            }
+            Ok(_) if !live.is_live() => {
+                live.media = Part::Leaving;
+                self.outputs.push_back(Output::MediaClose { call });
+            }
+            Ok(rtp_port) => {
+                live.media = Part::Open(rtp_port);
+                if !self.begin_agent(now, call) {
+                    return;
+                }
+                let Some(live) = self.calls.get_mut(&call) else { return };
+                if let Some(target) = live.dial.take() {
+                    live.leg = Part::Open(());
+                    let ring = std::time::Duration::from_secs(u64::from(self.config.ring_timeout_sec));
+                    live.deadlines.insert(Why::RingTimeout, now.mono + ring);
+                    self.outputs.push_back(Output::Leg(LegCommand::Dial {
+                        call,
+                        target: target.clone(),
+                        rtp_port,
+                    }));
+                    self.answer_dialing(call, &target);
+                } else if live.answer_wanted {
+                    self.answer(now, call);
+                }
+            }
+        }
+    }
+
+    fn answer_dialing(&mut self, call: CallId, target: &DialTarget) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        let (Some(ask), Some(request)) = (live.ask.take(), live.asked.take()) else { return };
+        let (number, uri) = match target {
+            DialTarget::Number(number) => {
+                let server = self.config.sip_server.clone().unwrap_or_default();
+                (number.as_str().to_owned(), format!("sip:{}@{server}", number.as_str()))
+            }
+            DialTarget::Uri(uri) => {
+                (live.meta.incoming_number.clone().unwrap_or_else(|| uri.0.clone()), uri.0.clone())
+            }
+        };
+        let session = live.meta.id.clone();
+        let backend = live.meta.telephony_backend;
+        self.reply(ask, Ok(Answer::Dialing { request, backend, number, uri: Some(uri), session }));
+    }
+
+    /// Starts the conversation of a call whose media is open; false when the call had to be ended instead.
+    fn begin_agent(&mut self, now: Now, call: CallId) -> bool {
+        let Some(live) = self.calls.get(&call) else { return false };
+        let request = live.meta.client_request.clone();
+        let engine = if live.echo {
+            Engine::Echo
+        } else {
+            match self.agent_for(request.as_ref(), live.meta.incoming_number.as_deref()) {
+                Ok(service) => Engine::ElevenLabs(service),
+                Err(sentence) => {
+                    self.end(now, call, EndReason::AgentError, Some(sentence));
+                    return false;
+                }
+            }
+        };
+        let dynamic_variables = variables::dynamic(live.meta.incoming_number.as_deref(), request.as_ref());
+        let overrides = request.map(|request| request.overrides).unwrap_or_default();
+        let payload = json!({ "agent_id": live.meta.agent_id, "dynamic_variables": dynamic_variables });
+        let plan = AgentPlan { call, engine, dynamic_variables, overrides };
+        self.outputs.push_back(Output::AgentBegin(Box::new(plan)));
+        if let Some(live) = self.calls.get_mut(&call) {
+            live.agent = Part::Open(());
+            for command in std::mem::take(&mut live.early_messages) {
+                self.outputs.push_back(Output::Agent { call, command });
+            }
+        }
+        self.note(now, call, call_event::AGENT_SESSION_STARTED, payload.clone());
+        self.tell(now, call, agent_event::AGENT_SESSION_STARTED, Source::System, payload);
+        true
+    }
+
+    /// What a line lacks, in a sentence; `None` when it can be dialled.
+    fn line_fault(&self, target: &Target) -> Option<String> {
+        if let Some(fault) = self.config.line_fault() {
+            return Some(fault.into());
+        }
+        if !self.sip.started {
+            let why =
+                self.sip.last_error.clone().unwrap_or_else(|| "the server's name is being resolved".into());
+            return Some(format!("SIP is not ready: {why}"));
+        }
+        let needs_registration = matches!(target, Target::Number(_)) && self.config.sip_username.is_some();
+        if needs_registration && !self.sip.registered {
+            let why = match (
+                &self.sip.registration_status_code,
+                &self.sip.registration_status_text,
+                &self.sip.last_error,
+            ) {
+                (Some(code), Some(text), _) => format!("{code} {text}"),
+                (_, _, Some(error)) => error.clone(),
+                _ => "no answer yet".into(),
+            };
+            return Some(format!("not registered at the SIP server: {why}"));
+        }
+        None
+    }
+
+    /// The agent id for a call: the request's, else that of the number or line in `agents`, else the machine's.
+    pub(super) fn agent_id_for(
+        &self,
+        request: Option<&PendingRequest>,
+        number: Option<&str>,
+    ) -> Option<String> {
+        let of_request = request.and_then(|request| request.agent_id.clone());
+        let of_line = |line: Option<&str>| line.and_then(|line| self.config.agents.get(line).cloned());
+        of_request
+            .or_else(|| of_line(number))
+            .or_else(|| of_line(self.config.sip_username.as_deref()))
+            .or_else(|| self.agent.agent_id.clone())
+    }
+
+    pub(super) fn agent_for(
+        &self,
+        request: Option<&PendingRequest>,
+        number: Option<&str>,
+    ) -> Result<AgentService, String> {
+        let agent_id = self.agent_id_for(request, number).ok_or_else(|| {
+            "no agent is configured: set ELEVENLABS_AGENT_ID in elevenagents.env, or send agent_id".to_owned()
+        })?;
+        Ok(AgentService {
+            base_url: self.agent.base_url.clone(),
+            agent_id,
+            api_key: self.agent.api_key.clone(),
+        })
+    }
+
+    pub(super) fn new_request(&mut self, now: Now, wanted: CallRequest) -> PendingRequest {
+        PendingRequest {
+            request_id: self.rng.uuid(),
+            target_number: wanted.target.as_ref().map(Target::shown),
+            dynamic_variables: wanted.dynamic_variables,
+            metadata: wanted.metadata,
+            created_unix_ms: now.unix_ms,
+            expires_unix_ms: now.unix_ms + i64::from(wanted.ttl_sec) * 1000,
+            consumed: false,
+            claimed_unix_ms: None,
+            claimed_session_id: None,
+            agent_id: wanted.agent_id,
+            overrides: wanted.overrides,
+        }
+    }
+
+    /// A provisional response came.
+    pub(super) fn progress(&mut self, now: Now, call: CallId, code: u16) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        live.sip_code = Some(code);
+        if live.stage != Stage::Dialing {
+            return;
+        }
+        if code >= 180 {
+            self.phase(now, call, Phase::Alerting);
+        }
+        self.sip_state(now, call, if code >= 180 { "early" } else { "calling" });
+    }
+}

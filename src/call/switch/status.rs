@@ -1,0 +1,86 @@
+//! `GET /v1/status`: what works, what is missing, and the state of everything.
+
+use serde_json::{Value, json};
+
+use super::core::Switch;
+use crate::base::Now;
+use crate::call::pending::PendingRequest;
+
+impl Switch {
+    pub(super) fn status(&self, now: Now) -> Value {
+        let missing = self.missing();
+        let current = self.current.and_then(|call| self.calls.get(&call)).map(|live| live.meta.to_json());
+        let pending: Vec<Value> = self.pending.live(now.unix_ms).map(PendingRequest::to_json).collect();
+        json!({
+            "services": {
+                "callscoot-daemon": self.line_is_healthy(),
+                "callscoot-agent": self.agent.agent_id.is_some() && self.agent_fault.is_none(),
+                "callscoot-api": true,
+            },
+            "missing": missing,
+            "config": self.config.to_masked_json(),
+            "telephony_backend": {
+                "configured": self.config.telephony_backend.as_str(),
+                "selected": self.config.selected_backend().as_str(),
+            },
+            "sip_state": self.sip_object(),
+            "current_call": current,
+            "live_calls": self.calls.len(),
+            "pending_call_requests": pending,
+            "agent": {
+                "configured": self.agent.agent_id.is_some(),
+                "signed": self.agent.api_key.is_some(),
+                "last_error": self.agent_fault,
+            },
+        })
+    }
+
+    fn line_is_healthy(&self) -> bool {
+        self.config.line_fault().is_none()
+            && self.sip.started
+            && (self.config.sip_username.is_none() || self.sip.registered)
+    }
+
+    /// What a person still has to do before calls work, as sentences.
+    fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if let Err(sentence) = self.agent_for(None, None) {
+            missing.push(sentence);
+        }
+        missing.extend(self.config.line_fault().map(str::to_owned));
+        missing
+    }
+
+    /// `sip_state` of the contract: empty while SIP is not in play.
+    fn sip_object(&self) -> Value {
+        let in_play = self.config.sip_server.is_some() || self.config.telephony_backend.as_str() == "sip";
+        if !in_play {
+            return json!({});
+        }
+        let live = self.current.and_then(|call| self.calls.get(&call));
+        json!({
+            "configured": self.config.sip_account().is_some(),
+            "available": self.line_is_healthy(),
+            "started": self.sip.started,
+            "registered": self.sip.registered,
+            "registration_status_code": self.sip.registration_status_code,
+            "registration_status_text": self.sip.registration_status_text,
+            "state": live.map(|live| live.sip_state),
+            "direction": live.map(|live| live.meta.direction),
+            "remote_uri": live.and_then(|live| live.remote.uri.as_ref()).map(|uri| uri.0.clone()),
+            "remote_number": live.and_then(|live| live.meta.incoming_number.clone()),
+            "session_id": live.map(|live| live.meta.id.clone()),
+            "server": self.config.sip_server,
+            "transport": self.config.sip_transport.as_str(),
+            "port": self.config.sip_port,
+            "local": self.sip.local.map(|local| local.to_string()),
+            "audio_mode": self.config.sip_audio_mode.as_str(),
+            "capture_device": self.config.sip_capture_device,
+            "playback_device": self.config.sip_playback_device,
+            "routed_sink_input_id": null,
+            "routed_source_output_id": null,
+            "last_status_code": live.and_then(|live| live.sip_code),
+            "last_error": self.sip.last_error,
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! The switch in virtual time, against a world that answers at once, or not, as a test wants.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+mod world;
+
+mod endings;
+mod inbound;
+mod outbound;
+mod promises;

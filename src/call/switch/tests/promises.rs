@@ -1,0 +1,127 @@
+//! What was promised: storage, configuration, recovery.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::world::{World, to};
+use crate::call::command::{Answer, Command, RefusalKind};
+use crate::call::journal::{CommitError, OpenSession, Record, Recovered};
+use crate::call::leg::LegCommand;
+use crate::call::session::SessionId;
+use crate::call::switch::Input;
+
+fn patch(members: Value) -> Command {
+    Command::PatchConfig(members.as_object().unwrap().clone())
+}
+
+#[test]
+fn a_call_that_cannot_be_recorded_is_not_made() {
+    let mut world = World::new(json!({}));
+    world.store_fault = Some(CommitError::Storage("disk full".into()));
+    assert_eq!(world.refused(Command::Dial(Box::new(to("1001")))).kind, RefusalKind::Storage);
+    assert_eq!(world.refused(Command::CreatePending(Box::new(to("1001")))).kind, RefusalKind::Storage);
+    assert!(world.legs.is_empty());
+    world.called_by("1002");
+    assert!(matches!(world.legs[..], [LegCommand::Reject { .. }]));
+    world.store_fault = None;
+    let Some(Ok(Answer::PendingList(list))) = world.ask(Command::ListPending) else { panic!() };
+    assert!(list.is_empty());
+    assert!(world.ask(Command::Dial(Box::new(to("1001")))).unwrap().is_ok());
+}
+
+#[test]
+fn a_changed_account_reaches_the_leg_only_when_it_is_on_disk() {
+    let mut world = World::new(json!({}));
+    world.hold_commits = true;
+    assert_eq!(world.ask(patch(json!({ "sip_username": "1001", "sip_password": "secret" }))), None);
+    assert_eq!(world.ask(patch(json!({ "max_call_duration_sec": 60 }))), None, "one after the other");
+    assert!(world.legs.is_empty());
+    world.release();
+    assert!(
+        matches!(&world.legs[..], [LegCommand::Configure(Some(account))] if account.username.as_deref() == Some("1001"))
+    );
+    let text = world.config_text.clone().unwrap();
+    assert!(text.contains("secret") && text.contains("60"), "both changes are in the file");
+    let saved: Vec<_> =
+        world.replies.values().filter(|reply| matches!(reply, Ok(Answer::ConfigSaved(_)))).collect();
+    assert_eq!(saved.len(), 2);
+    assert!(!format!("{saved:?}").contains("secret"));
+}
+
+#[test]
+fn a_bad_value_changes_nothing_and_an_edited_file_is_a_conflict() {
+    let mut world = World::new(json!({}));
+    let refusal = world.refused(patch(json!({ "auto_answer": true, "no_such_key": 1 })));
+    assert_eq!(refusal.kind, RefusalKind::Invalid);
+    assert!(refusal.message.contains("no_such_key"));
+    assert_eq!(world.refused(patch(json!({ "timezone": "Mars/Olympus" }))).kind, RefusalKind::Invalid);
+    world.store_fault = Some(CommitError::ConfigChanged);
+    assert_eq!(world.refused(patch(json!({ "auto_answer": true }))).kind, RefusalKind::Conflict);
+    let Some(Ok(Answer::Config(config))) = world.ask(Command::Config) else { panic!() };
+    assert_eq!(config["auto_answer"], json!(false));
+}
+
+#[test]
+fn a_file_that_was_read_again_is_in_force_at_once() {
+    let mut world = World::new(json!({}));
+    world.input(Input::ConfigRead(Ok(json!({ "telephony_backend": "sip", "sip_server": "192.0.2.9" })
+        .as_object()
+        .unwrap()
+        .clone())));
+    assert!(
+        matches!(&world.legs[..], [LegCommand::Configure(Some(account))] if account.server == "192.0.2.9")
+    );
+    world.input(Input::ConfigRead(Err("line 1".into())));
+    assert_eq!(world.legs.len(), 1, "a broken file changes nothing");
+}
+
+#[test]
+fn a_session_found_open_is_closed_as_recovered_with_its_last_words() {
+    let meta = json!({
+        "id": "20261122-080000-1001", "started_at_ms": 1_795_334_400_000_i64, "phase": "active", "direction": "inbound",
+        "offhook_started_at_ms": 1_795_334_402_000_i64, "incoming_number": "1001", "telephony_backend": "sip",
+        "conversation_id": "conv_1",
+    });
+    let recovered = Recovered {
+        next_seq: 8193,
+        open_sessions: vec![OpenSession {
+            id: SessionId::new("20261122-080000-1001"),
+            meta: meta.as_object().unwrap().clone(),
+            transcript: vec![
+                json!({ "ts_ms": 1_795_334_410_000_i64, "speaker": "caller", "text": "Are you there?" }),
+            ],
+        }],
+        ..Recovered::default()
+    };
+    let world = World::with(json!({}), recovered);
+    let meta = world.only_meta();
+    assert_eq!((&meta["end_reason"], &meta["state"]), (&json!("recovered_after_crash"), &json!("idle")));
+    assert!(meta["summary"].as_str().unwrap().contains("Are you there?"));
+    assert_eq!((&meta["conversation_id"], &meta["incoming_number"]), (&json!("conv_1"), &json!("1001")));
+    assert_eq!(world.stream(), ["call_ended"]);
+    assert!(world.events.iter().all(|event| event.seq >= 8193), "numbers are never used again");
+}
+
+#[test]
+fn sequence_numbers_are_reserved_on_disk_before_they_are_used() {
+    let mut world = World::new(json!({}));
+    world.hold_commits = true;
+    world.ask(Command::Dial(Box::new(to("1001"))));
+    let batch = world.held.first().unwrap();
+    assert!(batch.durable);
+    let reserved = batch.records.iter().position(|record| matches!(record, Record::SeqReserved(_)));
+    let event = batch.records.iter().position(|record| matches!(record, Record::Event(_)));
+    assert!(reserved.unwrap() < event.unwrap());
+}
+
+#[test]
+fn an_expired_request_is_gone_by_itself() {
+    let mut world = World::new(json!({}));
+    world.ask(Command::CreatePending(Box::new(to("1001")))).unwrap().unwrap();
+    assert!(world.deadline.is_some());
+    world.pass(Duration::from_secs(301));
+    let Some(Ok(Answer::PendingList(list))) = world.ask(Command::ListPending) else { panic!() };
+    assert!(list.is_empty());
+    assert_eq!(world.deadline, None, "nothing wakes an idle switch");
+}
