@@ -13,6 +13,7 @@ pub mod events;
 pub mod guard;
 pub mod journal;
 pub mod leg;
+pub mod leg_audio;
 pub mod pending;
 pub mod policy;
 pub mod session;

@@ -1,0 +1,21 @@
+//! The audio of one leg, driven by whatever carries it: RTP now, hands-free and sound cards later.
+//!
+//! For: from the line's octets to blocks for whoever talks, and back; losses, silence, levels.
+//! Not for: packets and their order (`rtp`), rings, sockets, the clock of the beat.
+//!
+//! ```text
+//!  payload in order ─▶ Uplink: decode ─▶ conceal ─▶ 16 kHz (or mu-law untouched) ─▶ blocks, as they come
+//!  block each 20 ms ─▶ Downlink: 8 kHz ─▶ encode (or mu-law untouched) ─▶ one payload each beat
+//! ```
+//! Neither allocates after construction.
+
+mod downlink;
+mod loudness;
+mod uplink;
+
+pub use downlink::{BEAT_OCTETS, Downlink};
+pub use loudness::Loudness;
+pub use uplink::{Payload, Uplink};
+
+#[cfg(test)]
+mod tests;
