@@ -64,3 +64,8 @@ pub mod port;
 pub mod run;
 
 pub mod app;
+
+/// So that a test can prove that a path never allocates.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;

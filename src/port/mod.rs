@@ -7,6 +7,8 @@ pub mod config_file;
 pub mod env_file;
 pub mod http;
 pub mod rest;
+pub mod rtp_socket;
 pub mod session_files;
 pub mod store;
+pub mod wav;
 pub mod websocket;

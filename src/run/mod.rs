@@ -7,6 +7,7 @@ pub mod agent;
 pub mod bus;
 pub mod http;
 pub mod link;
+pub mod media;
 pub mod resolver;
 mod sse;
 pub mod store;

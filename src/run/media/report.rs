@@ -1,0 +1,189 @@
+//! What a media thread counts about a call: written by it alone, read by the switch at any time.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64};
+use std::time::{Duration, Instant};
+
+/// Digits that are kept of a call; further ones are only counted.
+const DIGITS_MAX: usize = 64;
+/// "None yet" of a time in microseconds.
+const NEVER: u64 = u64::MAX;
+
+/// A call's media, as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediaReport {
+    /// RTP packets sent.
+    pub packets_sent: u64,
+    /// Octets of their payloads.
+    pub octets_sent: u64,
+    /// RTP packets received from the peer.
+    pub packets_received: u64,
+    /// Octets of their payloads.
+    pub octets_received: u64,
+    /// Packets of the peer that never came in time.
+    pub lost: u64,
+    /// Those of them that came too late.
+    pub late: u64,
+    /// Packets that came out of order and were put in order.
+    pub reordered: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Datagrams dropped: no RTP, unknown payload type, huge jumps.
+    pub dropped: u64,
+    /// Datagrams of strangers, dropped.
+    pub strangers: u64,
+    /// Datagrams that the system did not take.
+    pub send_failures: u64,
+    /// Milliseconds of caller audio that were made up: concealment and silence.
+    pub made_up_ms: u64,
+    /// Short holes in what the line heard of us.
+    pub underruns: u64,
+    /// Interarrival jitter (RFC 3550 6.4.1).
+    pub jitter_ms: f32,
+    /// Round trip by RTCP, once the peer told.
+    pub round_trip_ms: Option<f32>,
+    /// Level of the caller in the last whole second, in dBFS.
+    pub caller_dbfs: f32,
+    /// The caller's loudest second.
+    pub caller_loudest_dbfs: f32,
+    /// Level of what the line heard of us in the last whole second, in dBFS.
+    pub line_dbfs: f32,
+    /// The loudest second of that.
+    pub line_loudest_dbfs: f32,
+    /// How long nothing has come from the peer; since the start, if nothing ever has. `None` before the start.
+    pub silent_for: Option<Duration>,
+    /// DTMF digits so far (telephone-event), the first 64.
+    pub digits: String,
+    /// All digits, kept or not.
+    pub digits_received: u64,
+}
+
+/// The atomics behind it.
+#[derive(Debug)]
+pub(super) struct Counters {
+    opened: Instant,
+    pub(super) packets_sent: AtomicU64,
+    pub(super) octets_sent: AtomicU64,
+    pub(super) packets_received: AtomicU64,
+    pub(super) octets_received: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) late: AtomicU64,
+    pub(super) reordered: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) strangers: AtomicU64,
+    pub(super) send_failures: AtomicU64,
+    pub(super) made_up_ms: AtomicU64,
+    pub(super) underruns: AtomicU64,
+    pub(super) jitter_us: AtomicU64,
+    pub(super) round_trip_us: AtomicU64,
+    caller: Levels,
+    line: Levels,
+    last_packet_us: AtomicU64,
+    digits: [AtomicU8; DIGITS_MAX],
+    digits_received: AtomicU64,
+}
+
+/// Levels in hundredths of a dB.
+#[derive(Debug, Default)]
+struct Levels {
+    last: AtomicI32,
+    loudest: AtomicI32,
+}
+
+impl Levels {
+    fn set(&self, loudness: &crate::call::leg_audio::Loudness) {
+        self.last.store((loudness.last_dbfs() * 100.0) as i32, Relaxed);
+        self.loudest.store((loudness.loudest_dbfs() * 100.0) as i32, Relaxed);
+    }
+
+    fn get(&self) -> (f32, f32) {
+        (self.last.load(Relaxed) as f32 / 100.0, self.loudest.load(Relaxed) as f32 / 100.0)
+    }
+}
+
+impl Counters {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            opened: now,
+            packets_sent: AtomicU64::new(0),
+            octets_sent: AtomicU64::new(0),
+            packets_received: AtomicU64::new(0),
+            octets_received: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            reordered: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            strangers: AtomicU64::new(0),
+            send_failures: AtomicU64::new(0),
+            made_up_ms: AtomicU64::new(0),
+            underruns: AtomicU64::new(0),
+            jitter_us: AtomicU64::new(0),
+            round_trip_us: AtomicU64::new(NEVER),
+            caller: Levels::default(),
+            line: Levels::default(),
+            last_packet_us: AtomicU64::new(NEVER),
+            digits: [const { AtomicU8::new(0) }; DIGITS_MAX],
+            digits_received: AtomicU64::new(0),
+        }
+    }
+
+    /// Something came from the peer, or its media began.
+    pub(super) fn heard(&self, now: Instant) {
+        self.last_packet_us.store(now.saturating_duration_since(self.opened).as_micros() as u64, Relaxed);
+    }
+
+    pub(super) fn levels(
+        &self,
+        caller: &crate::call::leg_audio::Loudness,
+        line: &crate::call::leg_audio::Loudness,
+    ) {
+        self.caller.set(caller);
+        self.line.set(line);
+    }
+
+    pub(super) fn digit(&self, digit: u8) {
+        let received = self.digits_received.load(Relaxed);
+        if let Some(slot) = self.digits.get(received as usize) {
+            slot.store(digit, Relaxed);
+        }
+        // The digit before its count, so that a reader never sees a place without its digit.
+        self.digits_received.store(received + 1, std::sync::atomic::Ordering::Release);
+    }
+
+    pub(super) fn report(&self, now: Instant) -> MediaReport {
+        let digits_received = self.digits_received.load(std::sync::atomic::Ordering::Acquire);
+        let kept = self.digits.iter().take(digits_received as usize);
+        let (caller_dbfs, caller_loudest_dbfs) = self.caller.get();
+        let (line_dbfs, line_loudest_dbfs) = self.line.get();
+        let millis = |micros: u64| micros as f32 / 1000.0;
+        let time = |atomic: &AtomicU64| Some(atomic.load(Relaxed)).filter(|micros| *micros != NEVER);
+        MediaReport {
+            packets_sent: self.packets_sent.load(Relaxed),
+            octets_sent: self.octets_sent.load(Relaxed),
+            packets_received: self.packets_received.load(Relaxed),
+            octets_received: self.octets_received.load(Relaxed),
+            lost: self.lost.load(Relaxed),
+            late: self.late.load(Relaxed),
+            reordered: self.reordered.load(Relaxed),
+            duplicates: self.duplicates.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            strangers: self.strangers.load(Relaxed),
+            send_failures: self.send_failures.load(Relaxed),
+            made_up_ms: self.made_up_ms.load(Relaxed),
+            underruns: self.underruns.load(Relaxed),
+            jitter_ms: millis(self.jitter_us.load(Relaxed)),
+            round_trip_ms: time(&self.round_trip_us).map(millis),
+            caller_dbfs,
+            caller_loudest_dbfs,
+            line_dbfs,
+            line_loudest_dbfs,
+            silent_for: time(&self.last_packet_us).map(|micros| {
+                now.saturating_duration_since(self.opened).saturating_sub(Duration::from_micros(micros))
+            }),
+            digits: kept.map(|digit| char::from(digit.load(Relaxed))).collect(),
+            digits_received,
+        }
+    }
+}
