@@ -1,0 +1,11 @@
+//! Simulated peers, for everyone who writes a program on top: a phone that is called or calls, and plays and
+//! records WAV files. Each tells what happened as one line of JSON.
+
+mod phone;
+mod voice;
+
+pub use phone::{Input, Phone, PhoneOptions, Role, run};
+pub use voice::VoiceEvent;
+
+#[cfg(test)]
+mod tests;
