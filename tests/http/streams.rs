@@ -155,7 +155,7 @@ fn a_quiet_stream_says_every_five_seconds_that_it_lives() {
     let begun = mono();
     assert_eq!(stream.next(), Said::Comment);
     let waited = begun.elapsed();
-    assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(8), "{waited:?}");
+    assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(15), "{waited:?}");
 }
 
 #[test]

@@ -20,13 +20,10 @@ const TARGET_URI_BYTES_MAX: usize = 256;
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Media type, then JSON. Nesting is bounded by the parser (128 levels), size by the gate.
+    /// JSON, its media type checked before. Nesting is bounded by the parser (128 levels), size by the gate.
     pub(super) fn of(request: &Request<'_>) -> Result<Self, Response> {
         if request.body.is_empty() {
             return Ok(Self(Map::new()));
-        }
-        if !media_type_is_fine(request) {
-            return Err(Response::problem(415, "the body must be application/json"));
         }
         match serde_json::from_slice(request.body) {
             Ok(Value::Object(members)) => Ok(Self(members)),
@@ -144,12 +141,16 @@ fn wrong(name: &str, must_be: &str) -> Response {
     Response::problem(400, &format!("{name} must be {must_be}"))
 }
 
-/// Another type than JSON, or none, is let pass where no browser can be behind it: `curl -d` names a form.
-fn media_type_is_fine(request: &Request<'_>) -> bool {
+/// A body is `application/json`; another type, or none, is let pass where no browser can be behind it (`curl -d`
+/// names a form). Without a body the type does not matter.
+pub(super) fn check_media_type(request: &Request<'_>) -> Result<(), Response> {
     let headers = &request.headers;
     let media_type = headers.content_type.and_then(|value| value.split(';').next()).unwrap_or("").trim();
-    media_type.eq_ignore_ascii_case("application/json")
-        || (headers.origin.is_none() && headers.sec_fetch_site.is_none())
+    let from_a_browser = headers.origin.is_some() || headers.sec_fetch_site.is_some();
+    if !request.body.is_empty() && from_a_browser && !media_type.eq_ignore_ascii_case("application/json") {
+        return Err(Response::problem(415, "the body must be application/json"));
+    }
+    Ok(())
 }
 
 fn target(text: &str) -> Result<Target, Response> {

@@ -1,7 +1,7 @@
 //! The routes, and the order in which a request is checked.
 
 use super::access::{Access, Origin};
-use super::body::Fields;
+use super::body::{Fields, check_media_type};
 use super::path::{parameter, segments};
 use super::request::Request;
 use super::response::Response;
@@ -112,6 +112,7 @@ fn action(request: &Request<'_>, access: &Access<'_>) -> Result<Action, Response
     if !allow.split(", ").any(|method| method == request.method) {
         return Err(Response::problem(405, "method not allowed").with_header("Allow", allow));
     }
+    check_media_type(request)?;
     endpoint.action(request, query)
 }
 

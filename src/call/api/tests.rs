@@ -219,6 +219,9 @@ fn a_body_is_json_unless_no_browser_can_be_behind_it() {
     assert_eq!((with(form, None, None, b"{}"), with(None, None, None, b"{}")), (202, 202));
     assert_eq!((with(form, own, None, b"{}"), with(None, None, Some("none"), b"{}")), (415, 415));
     assert_eq!((with(form, own, None, b""), with(None, own, None, b"")), (202, 202));
+    let headers = Headers { origin: own, content_type: form, ..LOCAL };
+    let delete = Request { headers, ..request("DELETE", "/v1/pending-call-requests/r", b"{}") };
+    assert_eq!(refused(route(&delete, &ACCESS).action).0, 415);
 }
 
 #[test]
