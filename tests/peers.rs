@@ -5,9 +5,12 @@
 
 mod support;
 
+use serde_json::json;
+use support::agent::{AGENT_ID, API_KEY, Agent};
 use support::baresip::{Baresip, Phone};
 use support::kamailio::Kamailio;
 use support::relay::{Fate, Relay};
+use support::sdk;
 use support::sip;
 use support::sipp::{Scenario, Sipp};
 use support::sound::{Sound, from_ulaw, ulaw};
@@ -41,6 +44,32 @@ fn a_tone_is_told_from_another_tone_from_noise_and_from_silence() {
     assert!((through.tone_dbfs(CALLER_HERTZ) + 15.05).abs() < 0.1, "mu-law keeps the level");
     let late = Sound::silence(8000, 300).then(&tone);
     assert_eq!((late.tone_starts_ms(CALLER_HERTZ), late.loud_ms()), (Some(300), 1000));
+}
+
+#[test]
+fn the_agent_of_the_tests_speaks_with_the_vendors_own_sdk() {
+    for private in [false, true] {
+        let agent = if private { Agent::private("pcm_16000") } else { Agent::public("pcm_16000") };
+        let mut sdk = sdk::start(&agent.base_url(), AGENT_ID, private.then_some(API_KEY));
+        let mut conversation = agent.conversation();
+        assert_eq!(conversation.initiation["dynamic_variables"]["caller_id"], "5550100");
+        conversation.hears(CALLER_HERTZ, 500);
+        conversation.say(1, "Good morning.", &Sound::tone(16_000, CALLEE_HERTZ, 1000));
+        sdk.event("the reply", |event| event["text"] == "Good morning.");
+        assert_eq!(conversation.message("contextual_update")["text"], "Written by the SDK.");
+        assert_eq!(conversation.message("user_message")["text"], "Asked by the SDK.");
+        conversation.understood("Hello.");
+        sdk.event("the transcript", |event| event["event"] == "transcript" && event["text"] == "Hello.");
+        conversation.send(&json!({"type": "ping", "ping_event": {"event_id": 17, "ping_ms": 48}}));
+        assert_eq!(conversation.message("pong")["event_id"], 17);
+        conversation.interrupt(1);
+        conversation.send_audio(1, &[0; 1600]);
+        sdk.event("the interruption", |event| event["event"] == "interrupt");
+        conversation.close(1000);
+        sdk.event("the end", |event| event["event"] == "conversation" && event["id"] == "conv_of_the_tests");
+        let audio = sdk.events().into_iter().filter_map(|event| event["bytes"].as_u64());
+        assert_eq!(audio.sum::<u64>(), 32_000, "a second of sound, and nothing of what was interrupted");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! by word. It is written against the vendor's protocol and shares no code with the simulator or the client.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -147,7 +147,7 @@ impl Conversation {
 
     /// Cuts the connection as a failing network does.
     pub fn cut(&mut self) {
-        self.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        self.socket.shutdown(Shutdown::Both).unwrap();
     }
 
     /// Samples a second of this conversation.
@@ -278,7 +278,9 @@ fn converse(mut socket: TcpStream, format: &'static str, tell: &Sender<Conversat
             }
             Ok(Frame::Close(code)) => {
                 said.lock().unwrap().closed = Some(code);
+                // RFC 6455 7.1.1: the server ends the connection first.
                 let _ = frames::write_close(&mut socket, code);
+                let _ = socket.shutdown(Shutdown::Both);
                 return;
             }
             Err(_) => {

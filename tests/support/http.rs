@@ -17,6 +17,7 @@ pub type Reply = (u16, Value);
 /// The API of one running service.
 #[derive(Clone, Debug)]
 pub struct Api {
+    port: u16,
     base: String,
     agent: Agent,
 }
@@ -26,7 +27,12 @@ impl Api {
     pub fn new(port: u16) -> Self {
         let config =
             Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        Self { base: format!("http://127.0.0.1:{port}"), agent: config.into() }
+        Self { port, base: format!("http://127.0.0.1:{port}"), agent: config.into() }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// GET.
@@ -63,7 +69,13 @@ impl Api {
 
     /// Opens the event stream of a session, of the current call, or of all.
     pub fn events(&self, session: &str) -> EventStream {
-        let url = format!("{}/v1/events/stream?session_id={}", self.base, percent(session));
+        self.events_after(session, 0)
+    }
+
+    /// The same from the event after number `after` on; 0 is from the beginning.
+    pub fn events_after(&self, session: &str, after: u64) -> EventStream {
+        let after = if after == 0 { String::new() } else { format!("&after={after}") };
+        let url = format!("{}/v1/events/stream?session_id={}{after}", self.base, percent(session));
         let config = Agent::config_builder().http_status_as_error(false).build();
         let response = Agent::from(config).get(&url).call().unwrap();
         assert_eq!(response.status(), 200, "the stream of {session}");

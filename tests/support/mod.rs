@@ -20,6 +20,7 @@ pub mod kamailio;
 pub mod ports;
 pub mod process;
 pub mod relay;
+pub mod sdk;
 pub mod service;
 pub mod sip;
 pub mod sipp;

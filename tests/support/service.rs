@@ -71,6 +71,11 @@ impl Service {
         self.process.as_mut().expect("the service runs")
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("the service runs").id()
+    }
+
     /// A file below its state folder.
     pub fn state(&self, path: &str) -> PathBuf {
         self.folder.path().join("state/callscoot").join(path)
