@@ -69,6 +69,10 @@ impl Client {
         }
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Trying { .. })
+    }
+
     pub(super) fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)
     }

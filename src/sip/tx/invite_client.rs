@@ -100,6 +100,10 @@ impl InviteClient {
         }
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Calling { .. } | State::Proceeding)
+    }
+
     pub(super) fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)
     }

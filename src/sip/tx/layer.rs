@@ -191,6 +191,19 @@ impl Transactions {
         lost
     }
 
+    /// Nobody wants the responses to this owner's requests any more.
+    pub fn forget(&mut self, owner: Owner) {
+        self.clients.retain(|_, (own, _)| *own != owner);
+    }
+
+    /// Whether a request of ours still waits for its final response.
+    pub fn is_waiting(&self) -> bool {
+        self.clients.values().any(|(_, client)| match client {
+            AnyClient::Invite(client) => client.is_waiting(),
+            AnyClient::Other(client) => client.is_waiting(),
+        })
+    }
+
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
