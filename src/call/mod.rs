@@ -17,6 +17,7 @@ pub mod leg_audio;
 pub mod pending;
 pub mod policy;
 pub mod session;
+pub mod sip_line;
 pub mod switch;
 pub mod transcript;
 pub mod variables;

@@ -10,5 +10,6 @@ pub mod rest;
 pub mod rtp_socket;
 pub mod session_files;
 pub mod store;
+pub mod udp;
 pub mod wav;
 pub mod websocket;

@@ -3,11 +3,13 @@
 //! For: the loops that join a core with its ports, and the links between threads.
 //! Not for: decisions (floors 1 and 2) or system calls (floors 3 and 4).
 
+mod sse;
+
 pub mod agent;
 pub mod bus;
 pub mod http;
 pub mod link;
 pub mod media;
 pub mod resolver;
-mod sse;
+pub mod sip;
 pub mod store;

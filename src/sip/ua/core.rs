@@ -184,6 +184,12 @@ impl Ua {
         Output::Timeout(soonest(sessions.chain(registrations).chain(own)))
     }
 
+    /// The address of the account's server that is in use.
+    pub fn server(&self) -> Option<SocketAddr> {
+        let of_registration = self.registration.as_ref().and_then(Registration::server);
+        of_registration.or_else(|| self.account.as_ref()?.addresses.first().copied())
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.counters

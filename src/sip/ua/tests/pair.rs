@@ -8,12 +8,8 @@ const STORM: Weather = Weather { lost: 20, repeated: 10, delay_ms: 900 };
 
 /// Whoever is called takes the call.
 fn take(end: usize, event: &Event) -> Vec<Command> {
-    match event {
-        Event::Incoming { call, .. } if end == 1 => {
-            vec![Command::Ring { call: *call }, Command::Accept { call: *call, body: b"answer".into() }]
-        }
-        _ => Vec::new(),
-    }
+    let (1, Event::Incoming { call, .. }) = (end, event) else { return Vec::new() };
+    vec![Command::Ring { call: *call }, Command::Accept { call: *call, body: b"answer".into() }]
 }
 
 fn endings(network: &Network, end: usize) -> usize {
