@@ -235,31 +235,23 @@ mod tests {
         }
 
         fn status(&self) -> SipStatus {
-            match self.next() {
-                LegEvent::Status(status) => status,
-                other => panic!("{other:?}"),
-            }
+            let LegEvent::Status(status) = self.next() else { panic!("another event") };
+            status
         }
 
         fn audio(&self) -> LineAudio {
-            match self.next() {
-                LegEvent::Audio { line, .. } => line,
-                other => panic!("{other:?}"),
-            }
+            let LegEvent::Audio { line, .. } = self.next() else { panic!("another event") };
+            line
         }
 
         fn incoming(&self) -> CallId {
-            match self.next() {
-                LegEvent::Incoming { call, .. } => call,
-                other => panic!("{other:?}"),
-            }
+            let LegEvent::Incoming { call, .. } = self.next() else { panic!("another event") };
+            call
         }
 
         fn end(&self) -> (LegEnd, Option<u16>) {
-            match self.next() {
-                LegEvent::Ended { end, code, .. } => (end, code),
-                other => panic!("{other:?}"),
-            }
+            let LegEvent::Ended { end, code, .. } = self.next() else { panic!("another event") };
+            (end, code)
         }
 
         fn dial(&self, port: u16, rtp_port: u16) -> CallId {
