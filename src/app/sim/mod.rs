@@ -1,6 +1,7 @@
 //! Simulated peers, for everyone who writes a program on top: a phone that is called or calls, and plays and
-//! records WAV files. Each tells what happened as one line of JSON.
+//! records WAV files; an agent service that follows a script. Each tells what happened as one line of JSON.
 
+pub mod agent;
 mod over_sip;
 mod phone;
 mod voice;

@@ -12,7 +12,7 @@ use tungstenite::Error;
 use tungstenite::handshake::client::ClientHandshake;
 use tungstenite::handshake::{HandshakeError, HandshakeRole, MidHandshake};
 
-use super::socket::{Received, Socket, config};
+use super::socket::{CLIENT_BUFFER_BYTES_MAX, Received, Socket, config};
 use super::stream::Stream;
 use crate::agent::endpoint::Endpoint;
 use crate::sys::wait::Interest;
@@ -167,7 +167,8 @@ impl Client {
         // Built by tungstenite from the URL alone: no Origin, no subprotocol.
         let request = tungstenite::client::IntoClientRequest::into_client_request(self.endpoint.socket_url())
             .map_err(|_| "the address of the agent service cannot be asked for")?;
-        ClientHandshake::start(stream, request, Some(config())).map_err(|error| error.to_string())
+        ClientHandshake::start(stream, request, Some(config(CLIENT_BUFFER_BYTES_MAX)))
+            .map_err(|error| error.to_string())
     }
 
     fn upgrade_step(&mut self, step: HandshakeStep) -> Received {

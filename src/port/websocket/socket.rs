@@ -13,8 +13,10 @@ use crate::sys::wait::Interest;
 
 /// Bytes of a message that is accepted at most; a larger one loses the connection.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Bytes that wait for a full socket at most; more loses the connection.
-const WRITE_BUFFER_BYTES_MAX: usize = 8 << 20;
+/// Bytes that wait for a full socket at most; more loses the connection. A client sends little besides audio,
+/// which it holds back itself; a service sends whole replies.
+pub(super) const CLIENT_BUFFER_BYTES_MAX: usize = 8 << 20;
+const SERVER_BUFFER_BYTES_MAX: usize = 64 << 20;
 /// One read of the socket: a second of agent audio fits into a few.
 const READ_BUFFER_BYTES: usize = 16 << 10;
 
@@ -42,11 +44,11 @@ pub struct Socket {
     is_closed: bool,
 }
 
-pub(super) fn config() -> WebSocketConfig {
+pub(super) fn config(write_buffer_bytes_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_write_buffer_size(write_buffer_bytes_max)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
@@ -57,7 +59,12 @@ impl Socket {
     }
 
     pub(super) fn server(stream: Stream, read_already: Vec<u8>) -> Self {
-        Self::new(WebSocket::from_partially_read(stream, read_already, Role::Server, Some(config())))
+        Self::new(WebSocket::from_partially_read(
+            stream,
+            read_already,
+            Role::Server,
+            Some(config(SERVER_BUFFER_BYTES_MAX)),
+        ))
     }
 
     /// What to wait for.
