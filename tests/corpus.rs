@@ -9,11 +9,12 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Name of target and corpus, and the body in the crate.
-const TARGETS: [(&str, Body); 4] = [
+const TARGETS: [(&str, Body); 5] = [
     ("sdp", callscoot::sdp::fuzz::session),
     ("rtp", callscoot::rtp::fuzz::packet),
     ("rtcp", callscoot::rtp::fuzz::control),
     ("agent_msg", callscoot::agent::fuzz::server_message),
+    ("http_head", callscoot::port::http::fuzz::head),
 ];
 
 fn names(folder: &str, ending: &str) -> BTreeSet<String> {

@@ -16,6 +16,7 @@
 
 mod chunks;
 mod exchange;
+pub mod fuzz;
 mod gate;
 mod head;
 mod private;
