@@ -1,3 +1,5 @@
 //! The `callscoot` program; everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    callscoot::app::cli::main()
+}

@@ -1,3 +1,10 @@
 //! Floor 6: the program: command line, environment, wiring, supervision, exit codes, simulated peers.
 
+pub mod cli;
+pub mod demo;
+pub mod echo;
+pub mod environment;
+pub mod fault;
+pub mod out;
+pub mod serve;
 pub mod sim;

@@ -7,6 +7,7 @@ pub mod config_file;
 pub mod env_file;
 pub mod http;
 pub mod rest;
+pub mod rest_local;
 pub mod rtp_socket;
 pub mod session_files;
 pub mod store;

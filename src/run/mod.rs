@@ -3,13 +3,14 @@
 //! For: the loops that join a core with its ports, and the links between threads.
 //! Not for: decisions (floors 1 and 2) or system calls (floors 3 and 4).
 
-mod sse;
-
 pub mod agent;
 pub mod bus;
+pub mod echo;
 pub mod http;
 pub mod link;
 pub mod media;
 pub mod resolver;
 pub mod sip;
+mod sse;
 pub mod store;
+pub mod switch;

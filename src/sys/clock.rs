@@ -29,3 +29,9 @@ pub fn rng() -> std::io::Result<Rng> {
     getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
     Ok(Rng::new(seed))
 }
+
+/// Lets time pass on a command's own thread. The service's threads never pause: they wait for something.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that sleeps")]
+pub fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}

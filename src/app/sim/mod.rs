@@ -2,13 +2,13 @@
 //! records WAV files; an agent service that follows a script. Each tells what happened as one line of JSON.
 
 pub mod agent;
+pub mod command;
 mod over_sip;
-mod phone;
-mod voice;
+pub mod phone;
+pub mod voice;
 
 pub use over_sip::over_sip;
-pub use phone::{Input, Phone, PhoneOptions, Role, run};
-pub use voice::VoiceEvent;
+pub use phone::{Input, Phone, PhoneOptions, Role};
 
 #[cfg(test)]
 mod tests;

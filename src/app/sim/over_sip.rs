@@ -86,6 +86,7 @@ mod tests {
             bind: [127, 0, 0, 1].into(),
             say: say.into(),
             record: Some(record.to_owned()),
+            stereo: false,
             once: true,
         };
         std::thread::Builder::new()

@@ -21,7 +21,7 @@ use crate::base::{CallId, CallIds};
 use crate::call::leg::{DialTarget, LegCommand, LegEvent, LineAudio, LineCodec, RejectWhy, SipStatus};
 use crate::port::wav::Recording;
 use crate::run::link::TalkerEnd;
-use crate::run::media::{MediaPool, MediaReport};
+use crate::run::media::MediaPool;
 use crate::sys::clock;
 use crate::sys::thread::Spawner;
 
@@ -50,6 +50,8 @@ pub struct PhoneOptions {
     pub say: Arc<[i16]>,
     /// Where it records what it hears; overwritten by each call.
     pub record: Option<PathBuf>,
+    /// In stereo: what it hears left, what it says right.
+    pub stereo: bool,
     /// Hangs up so long after the answer.
     pub hang_up_after: Option<Duration>,
     /// Ends after the first call.
@@ -256,7 +258,9 @@ impl Phone {
         let again = line.audio_since.replace(line.audio_since.unwrap_or(now)).is_some();
         if let Some(talker) = line.talker.take() {
             line.hang_up_at = self.options.hang_up_after.map(|after| now + after);
-            let recording = self.options.record.as_ref().map(|path| Recording::create(path, 1)).transpose();
+            let channels = if self.options.stereo { 2 } else { 1 };
+            let recording =
+                self.options.record.as_ref().map(|path| Recording::create(path, channels)).transpose();
             let voices = self.voices.clone();
             let report = move |event| _ = voices.send(Input::Voice(call, event));
             let recording = match recording {
@@ -297,7 +301,7 @@ impl Phone {
     /// Ends the voice first, so that the recording holds everything, then the media.
     fn hang_up_media(&mut self, call: CallId) -> Option<Value> {
         self.line = None;
-        self.pool.close(call).map(|report| media_json(&report))
+        self.pool.close(call).map(|report| report.to_json().into())
     }
 
     fn close(&mut self) {
@@ -321,23 +325,6 @@ impl Phone {
         }
         self.told.push_back(line);
     }
-}
-
-fn media_json(report: &MediaReport) -> Value {
-    json!({
-        "packets_sent": report.packets_sent,
-        "packets_received": report.packets_received,
-        "lost": report.lost,
-        "late": report.late,
-        "reordered": report.reordered,
-        "strangers": report.strangers,
-        "made_up_ms": report.made_up_ms,
-        "jitter_ms": report.jitter_ms,
-        "round_trip_ms": report.round_trip_ms,
-        "heard_dbfs": report.caller_loudest_dbfs,
-        "said_dbfs": report.line_loudest_dbfs,
-        "digits": report.digits,
-    })
 }
 
 /// The phone's thread: until the leg is closed, or nobody is left to tell of anything.

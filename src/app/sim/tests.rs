@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde_json::Value;
 
-use super::*;
+use super::phone::{Input, Phone, PhoneOptions, Role, run};
 use crate::base::{CallId, CallIds, Number, Pii, Rng};
 use crate::call::leg::{
     DialTarget, LegCommand, LegEnd, LegEvent, LineAudio, LineCodec, RejectWhy, RemoteParty,
@@ -35,6 +35,7 @@ fn options(role: Role, hz: f32, record: &Path) -> PhoneOptions {
         bind: [127, 0, 0, 1].into(),
         say: tone(hz, 1),
         record: Some(record.to_owned()),
+        stereo: false,
         hang_up_after: None,
         once: true,
     }

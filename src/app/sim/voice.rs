@@ -51,6 +51,7 @@ impl Voice {
             talker,
             samples,
             said: 0,
+            recorded: 0,
             last_block: None,
             all_said: false,
             heard: false,
@@ -81,6 +82,8 @@ struct Body<F> {
     talker: TalkerEnd,
     samples: Arc<[i16]>,
     said: usize,
+    /// Samples of it that are in the recording, in step with what the line played.
+    recorded: usize,
     /// Position of the last block in the ring.
     last_block: Option<u64>,
     all_said: bool,
@@ -114,6 +117,14 @@ impl<F: Fn(VoiceEvent)> Body<F> {
         }
     }
 
+    /// What the line has played of our own words and the recording does not have yet: at most one block.
+    fn said_meanwhile(&mut self) -> std::ops::Range<usize> {
+        let played = (self.talker.played() as usize * BLOCK_SAMPLES_MAX).min(self.said);
+        let from = self.recorded;
+        self.recorded = played.min(from + BLOCK_SAMPLES_MAX);
+        from..self.recorded
+    }
+
     fn listen(&mut self) {
         while let Some(block) = self.talker.pop() {
             if !self.heard {
@@ -124,8 +135,9 @@ impl<F: Fn(VoiceEvent)> Body<F> {
                     (self.report)(VoiceEvent::Heard(clock::mono()));
                 }
             }
+            let said = self.said_meanwhile();
             if let Some(recording) = &mut self.recording
-                && let Err(error) = recording.write(block.samples(), &[])
+                && let Err(error) = recording.write(block.samples(), &self.samples[said])
             {
                 self.recording = None;
                 (self.report)(VoiceEvent::RecordingFailed(error.to_string()));

@@ -38,6 +38,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dialing => "dialing",
+            Self::Alerting => "alerting",
+            Self::Incoming => "incoming",
+            Self::Waiting => "waiting",
+            Self::Active => "active",
+            Self::Held => "held",
+            Self::Disconnected => "disconnected",
+        }
+    }
+
     /// The coarse `state` of the contract: `calling`, `ringing`, `offhook` or `idle`.
     pub fn state(self) -> &'static str {
         match self {

@@ -102,6 +102,8 @@ impl Switch {
             return;
         }
         live.meta.phase = phase;
+        self.log(call, phase.as_str());
+        let Some(live) = self.calls.get(&call) else { return };
         let object = live.meta.to_json();
         let members = json!({
             "previous_state": before.state(), "state": phase.state(), "phase": phase, "call": object,

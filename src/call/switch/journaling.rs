@@ -74,6 +74,13 @@ impl Switch {
         self.records.push(Record::Event(event.into()));
     }
 
+    /// A line of the log, when calls are logged at all (`log_calls`): never a number, never a word.
+    pub(super) fn log(&self, call: CallId, what: &str) {
+        let Some(live) = self.calls.get(&call).filter(|_| self.config.log_calls) else { return };
+        let direction = if live.is_inbound() { "inbound" } else { "outbound" };
+        log::info!("{call} {direction}: {what}");
+    }
+
     /// The session as it is now goes to disk with the next commit.
     pub(super) fn changed(&mut self, call: CallId) {
         if let Some(LiveCall { meta, .. }) = self.calls.get(&call) {

@@ -98,7 +98,9 @@ impl Switch {
         call: CallId,
         variables: serde_json::Map<String, serde_json::Value>,
     ) {
-        let meta = self.calls.get(&call).map(|live| live.meta.to_json());
+        let Some(live) = self.calls.get(&call) else { return };
+        self.log(call, live.meta.phase.as_str());
+        let meta = live.meta.to_json();
         self.note(now, call, call_event::SESSION_STARTED, json!({ "call": meta }));
         self.tell(
             now,

@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64};
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value, json};
+
 /// Digits that are kept of a call; further ones are only counted.
 const DIGITS_MAX: usize = 64;
 /// "None yet" of a time in microseconds.
@@ -56,6 +58,32 @@ pub struct MediaReport {
     pub digits: String,
     /// All digits, kept or not.
     pub digits_received: u64,
+}
+
+impl MediaReport {
+    /// What was measured, for people and programs: the `audio` member of a session.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let tenths = |value: f32| (f64::from(value) * 10.0).round() / 10.0;
+        let object = json!({
+            "packets_sent": self.packets_sent,
+            "packets_received": self.packets_received,
+            "lost": self.lost,
+            "late": self.late,
+            "reordered": self.reordered,
+            "duplicates": self.duplicates,
+            "dropped": self.dropped,
+            "strangers": self.strangers,
+            "send_failures": self.send_failures,
+            "made_up_ms": self.made_up_ms,
+            "underruns": self.underruns,
+            "jitter_ms": tenths(self.jitter_ms),
+            "round_trip_ms": self.round_trip_ms.map(tenths),
+            "caller_loudest_dbfs": tenths(self.caller_loudest_dbfs),
+            "line_loudest_dbfs": tenths(self.line_loudest_dbfs),
+            "digits": self.digits,
+        });
+        object.as_object().cloned().unwrap_or_default()
+    }
 }
 
 /// The atomics behind it.

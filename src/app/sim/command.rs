@@ -1,0 +1,122 @@
+//! `callscoot sim …` on the command line: options, wiring, one JSON line for each thing that happens.
+
+use std::io::{self, stdout};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+
+use super::over_sip;
+use super::phone::{Input, PhoneOptions, Role};
+use crate::app::fault::Fault;
+use crate::base::Pii;
+use crate::call::leg::{DialTarget, RejectWhy};
+use crate::port::wav;
+use crate::run::sip::SipOptions;
+use crate::sys::thread::Spawner;
+use crate::sys::{clock, signal};
+
+/// A simulated peer.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// A SIP phone that answers or calls, plays a WAV and records one.
+    Phone(PhoneArgs),
+}
+
+/// How the simulated phone behaves. Without --call or --refuse it answers.
+#[derive(Debug, clap::Args)]
+pub struct PhoneArgs {
+    /// UDP port for SIP; 0 takes a free one and tells it.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The address for SIP and RTP; only this machine reaches the default.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// Call this `sip:` URI at the start, instead of answering.
+    #[arg(long, value_name = "URI", conflicts_with = "refuse")]
+    call: Option<String>,
+    /// Refuse every call.
+    #[arg(long, value_enum)]
+    refuse: Option<Refusal>,
+    /// Ring for so long before answering.
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    ring_ms: u64,
+    /// Say this WAV file after the answer (8 to 48 kHz, any number of channels).
+    #[arg(long, value_name = "FILE")]
+    play: Option<PathBuf>,
+    /// Record what is heard into this WAV file; each call overwrites it.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Record in stereo: what is heard left, what is said right.
+    #[arg(long, requires = "record")]
+    stereo: bool,
+    /// Hang up so long after the answer.
+    #[arg(long, value_name = "MS")]
+    hang_up_ms: Option<u64>,
+    /// End after the first call.
+    #[arg(long)]
+    once: bool,
+}
+
+/// How a call is refused.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Refusal {
+    /// 486.
+    Busy,
+    /// 603.
+    Declined,
+}
+
+/// Runs a simulated peer until it is done, or told to stop.
+pub fn run(command: Command) -> Result<(), Fault> {
+    match command {
+        Command::Phone(args) => phone(args),
+    }
+}
+
+fn refused(what: &'static str) -> impl FnOnce(io::Error) -> Fault {
+    move |source| Fault::System { what, source }
+}
+
+fn phone(args: PhoneArgs) -> Result<(), Fault> {
+    let say = match &args.play {
+        Some(path) => {
+            wav::read(path).map_err(|error| Fault::Config(format!("{}: {error}", path.display())))?
+        }
+        None => Vec::new(),
+    };
+    let role = match (args.call, args.refuse) {
+        (Some(uri), _) => Role::Call(DialTarget::Uri(Pii(uri))),
+        (None, Some(Refusal::Busy)) => Role::Refuse(RejectWhy::Busy),
+        (None, Some(Refusal::Declined)) => Role::Refuse(RejectWhy::Declined),
+        (None, None) => Role::Answer { ring_for: Duration::from_millis(args.ring_ms) },
+    };
+    let options = PhoneOptions {
+        role,
+        bind: args.bind,
+        say: Arc::from(say),
+        record: args.record,
+        stereo: args.stereo,
+        hang_up_after: args.hang_up_ms.map(Duration::from_millis),
+        once: args.once,
+    };
+
+    let (died, _deaths) = unbounded();
+    let spawner = Spawner::new(died);
+    let (inputs, input) = unbounded();
+    let stop = inputs.clone();
+    signal::listen(&spawner, move |signal| match signal {
+        signal::Signal::Stop => stop.send(Input::Stop).is_ok(),
+        signal::Signal::Reload => true,
+    })
+    .map_err(refused("signal handlers"))?;
+    let rng = clock::rng().map_err(refused("randomness"))?;
+    let sip = SipOptions { bind: args.bind, accept_strangers: true, port: args.port };
+    // A closed pipe means that nobody listens any more: that is the end, and no fault.
+    match over_sip(&spawner, rng, options, sip, (inputs, input), &mut stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(refused("the phone's line")(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

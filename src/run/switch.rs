@@ -1,0 +1,302 @@
+//! The switch's thread: one inbox, one deadline. It carries the switch's outputs to the legs, the store, the media
+//! pool, the agents and the clients, and owns what those need: RTP ports, audio links, agent mailboxes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use serde_json::{Map, Value};
+
+use super::agent;
+use super::http::AskError;
+use super::link::TalkerEnd;
+use super::media::MediaPool;
+use super::resolver::Resolver;
+use super::store::{StoreFault, StoreHandle};
+use crate::base::CallId;
+use crate::call::command::{Command, Reply};
+use crate::call::config::Config;
+use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan, Engine};
+use crate::call::journal::Batch;
+use crate::call::leg::LegCommand;
+use crate::call::switch::{AskId, Input, Output, Switch};
+use crate::port::config_file::Seen;
+use crate::sys::clock;
+use crate::sys::mailbox::{MailSender, Undelivered, mailbox};
+use crate::sys::thread::{Role, Spawner};
+
+/// Messages that wait for the switch. It never blocks for long, so a full inbox is a bug, and loud.
+const INBOX_MAX: usize = 4096;
+/// Commands that wait for one agent's thread.
+const AGENT_MAIL_MAX: usize = 256;
+/// How long a reporting thread waits for room before it says that a report was lost.
+const REPORT_WAIT: Duration = Duration::from_secs(1);
+/// How long a client's question may take.
+const ASK_WAIT: Duration = Duration::from_secs(5);
+
+enum Mail {
+    Input(Box<Input>),
+    Ask { command: Box<Command>, reply: Sender<Reply> },
+    Config { read: Result<Map<String, Value>, String>, seen: Option<Seen> },
+}
+
+/// Everyone's way to the switch; clones share it.
+#[derive(Clone)]
+pub struct SwitchHandle {
+    inbox: Sender<Mail>,
+}
+
+impl SwitchHandle {
+    /// The way, and the inbox for `spawn`.
+    pub fn new() -> (Self, SwitchInbox) {
+        let (tx, rx) = bounded(INBOX_MAX);
+        (Self { inbox: tx.clone() }, SwitchInbox { rx, handle: Self { inbox: tx } })
+    }
+
+    /// Tells the switch what happened. Waits a little for room; then it is lost, loudly.
+    pub fn tell(&self, input: Input) {
+        self.mail(Mail::Input(Box::new(input)));
+    }
+
+    fn mail(&self, mail: Mail) {
+        if self.inbox.send_timeout(mail, REPORT_WAIT).is_err_and(|error| error.is_timeout()) {
+            log::error!("the switch's inbox is full: a report was lost");
+        }
+    }
+
+    /// `config.json` was read again: its members and what was seen of the file, or why not.
+    pub fn config_was_read(&self, read: Result<(Map<String, Value>, Seen), String>) {
+        let (read, seen) = match read {
+            Ok((object, seen)) => (Ok(object), Some(seen)),
+            Err(sentence) => (Err(sentence), None),
+        };
+        self.mail(Mail::Config { read, seen });
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask(&self, command: Command) -> Result<Reply, AskError> {
+        let (reply, answered) = bounded(1);
+        let mail = Mail::Ask { command: Box::new(command), reply };
+        self.inbox.send_timeout(mail, ASK_WAIT).map_err(|error| match error {
+            crossbeam_channel::SendTimeoutError::Timeout(_) => AskError::Busy,
+            crossbeam_channel::SendTimeoutError::Disconnected(_) => AskError::Stopping,
+        })?;
+        answered.recv_timeout(ASK_WAIT).map_err(|error| match error {
+            RecvTimeoutError::Timeout => AskError::Busy,
+            RecvTimeoutError::Disconnected => AskError::Stopping,
+        })
+    }
+}
+
+/// The receiving end, before the thread has it.
+pub struct SwitchInbox {
+    rx: Receiver<Mail>,
+    handle: SwitchHandle,
+}
+
+/// What the thread carries outputs to.
+pub struct SwitchEnds {
+    /// SIP.
+    pub legs: MailSender<LegCommand>,
+    /// Dropped at the end, which lets the store finish.
+    pub store: StoreHandle,
+    /// RTP.
+    pub media: MediaPool,
+    /// Where RTP ports are bound.
+    pub media_bind: IpAddr,
+    /// For the agents' names and signed URLs.
+    pub resolver: Resolver,
+    /// Starts the agents' threads.
+    pub spawner: Spawner,
+    /// Called with every configuration that comes into force.
+    pub config_changed: Box<dyn FnMut(Arc<Config>) + Send>,
+}
+
+/// Starts the thread; it ends when the switch has stopped.
+pub fn spawn(switch: Switch, inbox: SwitchInbox, ends: SwitchEnds) -> io::Result<JoinHandle<Option<()>>> {
+    let spawner = ends.spawner.clone();
+    spawner.spawn(Role::Switch, move || {
+        Shell {
+            switch,
+            handle: inbox.handle,
+            ends,
+            asks: BTreeMap::new(),
+            next_ask: 0,
+            links: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            inputs: VecDeque::new(),
+        }
+        .run(&inbox.rx);
+    })
+}
+
+struct Shell {
+    switch: Switch,
+    handle: SwitchHandle,
+    ends: SwitchEnds,
+    asks: BTreeMap<AskId, Sender<Reply>>,
+    next_ask: u64,
+    /// Talker ends whose agent has not begun yet.
+    links: BTreeMap<CallId, TalkerEnd>,
+    agents: BTreeMap<CallId, MailSender<AgentCommand>>,
+    /// Answers to outputs that were carried out at once.
+    inputs: VecDeque<Input>,
+}
+
+impl Shell {
+    fn run(mut self, inbox: &Receiver<Mail>) {
+        loop {
+            let deadline = match self.drain() {
+                Drained::Until(deadline) => deadline,
+                Drained::Stopped => return,
+            };
+            let mail = match deadline {
+                Some(deadline) => inbox.recv_deadline(deadline),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match mail {
+                Ok(Mail::Input(input)) => self.switch.handle_input(clock::now(), *input),
+                Ok(Mail::Ask { command, reply }) => {
+                    self.next_ask += 1;
+                    let ask = AskId(self.next_ask);
+                    self.asks.insert(ask, reply);
+                    self.switch.handle_input(clock::now(), Input::Command { ask, command: *command });
+                }
+                Ok(Mail::Config { read, seen }) => {
+                    // The store first: a change that was built on the old file must not overwrite the new one.
+                    if let Some(fault) = seen.and_then(|seen| self.ends.store.config_was_read(seen).err()) {
+                        self.store_failed(fault);
+                    }
+                    self.switch.handle_input(clock::now(), Input::ConfigRead(read));
+                }
+                Err(RecvTimeoutError::Timeout) => self.switch.handle_timeout(clock::now()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Drained {
+        loop {
+            while let Some(input) = self.inputs.pop_front() {
+                self.switch.handle_input(clock::now(), input);
+            }
+            match self.switch.poll_output(clock::now()) {
+                Output::Leg(command) => self.command_legs(command),
+                Output::AgentBegin(plan) => self.begin_agent(*plan),
+                Output::Agent { call, command } => self.command_agent(call, command),
+                Output::MediaOpen { call } => self.open_media(call),
+                Output::MediaStart { call, line } => self.ends.media.start(call, line),
+                Output::MediaLook { call } => {
+                    let silent_for = self.ends.media.report(call).and_then(|report| report.silent_for);
+                    if let Some(silent_for) = silent_for {
+                        let silent_ms = silent_for.as_millis() as u64;
+                        self.inputs.push_back(Input::MediaSeen { call, silent_ms });
+                    }
+                }
+                Output::MediaClose { call } => {
+                    self.links.remove(&call);
+                    self.agents.remove(&call);
+                    let measured =
+                        self.ends.media.close(call).map(|report| report.to_json()).unwrap_or_default();
+                    self.inputs.push_back(Input::MediaClosed { call, measured });
+                }
+                Output::Commit(batch) => self.commit(batch),
+                Output::Reply { ask, reply } => {
+                    if let Some(answer) = self.asks.remove(&ask) {
+                        // A client that no longer waits has its answer on disk.
+                        let _ = answer.send(reply);
+                    }
+                }
+                Output::ConfigChanged(config) => (self.ends.config_changed)(config),
+                Output::Stopped => return Drained::Stopped,
+                Output::Timeout(deadline) => return Drained::Until(deadline.map(|(at, _)| at)),
+            }
+        }
+    }
+
+    fn command_legs(&mut self, command: LegCommand) {
+        match self.ends.legs.send(command) {
+            Ok(()) => {}
+            Err(Undelivered::Full(_)) => log::error!("the SIP thread's mailbox is full: a command was lost"),
+            Err(Undelivered::Gone(_)) => log::error!("the SIP thread is gone"),
+        }
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        if let Err(fault) = self.ends.store.send(batch) {
+            self.store_failed(fault);
+        }
+    }
+
+    /// Records would be lost from now on, so no call may go on: this thread ends, and with it the service.
+    fn store_failed(&mut self, fault: StoreFault) {
+        log::error!("the store takes nothing more: {fault}");
+        self.inputs.push_back(Input::Stop);
+    }
+
+    fn open_media(&mut self, call: CallId) {
+        let port = match self.ends.media.open(call, self.ends.media_bind) {
+            Ok((port, talker)) => {
+                self.links.insert(call, talker);
+                Ok(port)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        self.inputs.push_back(Input::MediaOpened { call, port });
+    }
+
+    fn begin_agent(&mut self, plan: AgentPlan) {
+        let call = plan.call;
+        let begun =
+            self.links.remove(&call).ok_or_else(|| io::Error::other("no audio link")).and_then(|talker| {
+                let (commands, rx) = mailbox(AGENT_MAIL_MAX)?;
+                let handle = self.handle.clone();
+                let tell = move |event| handle.tell(Input::Agent { call, event });
+                match plan.engine.clone() {
+                    Engine::ElevenLabs(service) => {
+                        agent::spawn(
+                            &self.ends.spawner,
+                            plan,
+                            service,
+                            talker,
+                            rx,
+                            self.ends.resolver.clone(),
+                            tell,
+                        )?;
+                    }
+                    Engine::Echo => super::echo::spawn(&self.ends.spawner, talker, rx, tell)?,
+                }
+                Ok(commands)
+            });
+        match begun {
+            Ok(commands) => {
+                self.agents.insert(call, commands);
+            }
+            Err(error) => {
+                let error = format!("the agent's thread did not start: {error}");
+                let event = AgentEvent::Ended(AgentEnd::Failed { error });
+                self.inputs.push_back(Input::Agent { call, event });
+            }
+        }
+    }
+
+    fn command_agent(&mut self, call: CallId, command: AgentCommand) {
+        let Some(agent) = self.agents.get(&call) else { return };
+        match agent.send(command) {
+            // One that has ended by itself has said so, or is about to.
+            Ok(()) | Err(Undelivered::Gone(_)) => {}
+            Err(Undelivered::Full(_)) => {
+                log::error!("{call}: the agent's mailbox is full: a command was lost");
+            }
+        }
+    }
+}
+
+enum Drained {
+    Until(Option<std::time::Instant>),
+    Stopped,
+}
