@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 
-use super::over_sip;
 use super::phone::{Input, PhoneOptions, Role};
+use super::{agent, over_sip};
 use crate::app::fault::Fault;
 use crate::base::Pii;
 use crate::call::leg::{DialTarget, RejectWhy};
 use crate::port::wav;
 use crate::run::sip::SipOptions;
-use crate::sys::thread::Spawner;
+use crate::sys::thread::{self, Spawner};
 use crate::sys::{clock, signal};
 
 /// A simulated peer.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// The agent service on loopback: signed URLs, the socket, a script.
+    Agent(agent::Options),
     /// A SIP phone that answers or calls, plays a WAV and records one.
     Phone(PhoneArgs),
 }
@@ -72,7 +74,29 @@ enum Refusal {
 /// Runs a simulated peer until it is done, or told to stop.
 pub fn run(command: Command) -> Result<(), Fault> {
     match command {
+        Command::Agent(options) => agent_service(&options),
         Command::Phone(args) => phone(args),
+    }
+}
+
+/// Until a signal comes.
+fn agent_service(options: &agent::Options) -> Result<(), Fault> {
+    let (died, _deaths) = unbounded();
+    let spawner = Spawner::new(died);
+    let (tell, ended) = unbounded();
+    let stopped = tell.clone();
+    signal::listen(&spawner, move |signal| match signal {
+        signal::Signal::Stop => stopped.send(Ok(())).is_ok(),
+        signal::Signal::Reload => true,
+    })
+    .map_err(refused("signal handlers"))?;
+    let (options, served_by) = (options.clone(), spawner.clone());
+    spawner
+        .spawn(thread::Role::Sim, move || tell.send(agent::run(&options, &served_by)))
+        .map_err(refused("a thread"))?;
+    match ended.recv() {
+        Ok(Err(error)) => Err(Fault::Config(error.to_string())),
+        Ok(Ok(())) | Err(_) => Ok(()),
     }
 }
 
