@@ -22,6 +22,8 @@ pub(super) fn tell(event: &Value, since_ms: i64) {
         "contextual_update_queued" => format!("context: {}", words("text")),
         "client_error" => format!("error:   {}", words("error")),
         "call_ended" => format!("the call has ended: {}", words("end_reason")),
+        "tool_call_started" => format!("tool:    {}", words("tool_name")),
+        "tool_call_finished" => format!("tool:    {} is done", words("tool_name")),
         "external_command" => return,
         other => other.to_owned(),
     };
