@@ -100,7 +100,7 @@ impl Dialog {
         })
     }
 
-    /// The dialog that an INVITE to us makes (12.1.1); `None` when it has no usable Contact.
+    /// The dialog that an INVITE to us makes (12.1.1); `None` when its Contact cannot be used.
     pub fn of_request(here: Here, request: &Request, local_tag: &str, peer: SocketAddr) -> Option<Self> {
         let remote = request.headers.first(Name::From)?.to_owned();
         Some(Self {
@@ -112,7 +112,7 @@ impl Dialog {
             remote,
             local_number: 0,
             remote_number: Some(request.cseq()?.number),
-            target: contact(&request.headers)?,
+            target: caller_target(&request.headers)?,
             routes: routes(&request.headers)?,
             peer,
         })
@@ -220,6 +220,15 @@ fn contact(headers: &Headers) -> Option<String> {
     Uri::parse(&uri).is_ok().then_some(uri)
 }
 
+/// Where a caller wants to be reached: its Contact; From where a caller of RFC 2543 gave none.
+fn caller_target(headers: &Headers) -> Option<String> {
+    if headers.first(Name::Contact).is_some() {
+        return contact(headers);
+    }
+    let uri = NameAddr::parse(headers.first(Name::From)?)?.uri;
+    Uri::parse(&uri).is_ok().then_some(uri)
+}
+
 fn routes(headers: &Headers) -> Option<Vec<String>> {
     let routes: Vec<String> = headers.all(Name::RecordRoute).flat_map(list).map(str::to_owned).collect();
     (routes.len() <= ROUTES_MAX).then_some(routes)
@@ -311,8 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn an_invite_without_contact_makes_no_dialog_rfc3261_12_1_1() {
-        assert!(Dialog::of_request(here(), &invite(""), "us", peer()).is_none());
+    fn a_contact_that_cannot_be_used_makes_no_dialog_and_none_at_all_means_from_rfc2543_6_13() {
+        let mut dialog = Dialog::of_request(here(), &invite(""), "us", peer()).unwrap();
+        let (bye, to) = dialog.request(Method::Bye, &mut Rng::from_u64(1));
+        assert_eq!((bye.uri.as_str(), to), ("sip:a@b", peer()));
         assert!(Dialog::of_request(here(), &invite("Contact: *\r\n"), "us", peer()).is_none());
     }
 }

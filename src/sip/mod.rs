@@ -12,6 +12,7 @@
 pub mod dialog;
 pub mod digest;
 pub mod field;
+pub mod fuzz;
 pub mod msg;
 pub mod register;
 pub mod session;
@@ -19,7 +20,6 @@ pub mod timer;
 pub mod tx;
 pub mod ua;
 pub mod uri;
-#[cfg(test)]
 mod virtual_time;
 
 pub use register::{Account, RegistrationStatus};

@@ -12,6 +12,8 @@
 mod account;
 mod calls;
 mod core;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use self::core::{Input, Output, Route, SipLine, Why};

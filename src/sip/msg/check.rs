@@ -84,6 +84,9 @@ fn mandatory(request: &Request) -> Option<()> {
 
 /// 8.2.3: a body that nobody here reads is refused, saying what would be read.
 fn content(request: &Request) -> Result<(), Refusal> {
+    if request.method == Method::Invite && !accepts_sdp(&request.headers) {
+        return Err(Refusal::new(406));
+    }
     if request.body.is_empty() || matches!(request.method, Method::Ack | Method::Cancel | Method::Bye) {
         return Ok(());
     }
@@ -101,6 +104,16 @@ fn content(request: &Request) -> Result<(), Refusal> {
     };
     let accept = if request.method == Method::Info { "application/dtmf-relay" } else { "application/sdp" };
     if read { Ok(()) } else { Err(Refusal::new(415).with(Name::Accept, accept)) }
+}
+
+/// Whether the caller could read an answer (20.1): no Accept header means that it can.
+fn accepts_sdp(headers: &Headers) -> bool {
+    let mut accepted = headers.all(Name::Accept).flat_map(list).peekable();
+    accepted.peek().is_none()
+        || accepted.any(|range| {
+            let kind = range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            matches!(kind.as_str(), "application/sdp" | "application/*" | "*/*")
+        })
 }
 
 #[cfg(test)]
@@ -138,6 +151,8 @@ mod tests {
             verdict("INVITE", "sip:c@d", "c: application/sdp\r\nContent-Encoding: gzip\r\n\r\nx"),
             Err(415)
         );
+        assert_eq!(verdict("INVITE", "sip:c@d", "Accept: text/plain\r\n\r\n"), Err(406));
+        assert_eq!(verdict("INVITE", "sip:c@d", "Accept: text/plain, application/sdp;q=1\r\n\r\n"), Ok(()));
         assert_eq!(verdict("INVITE", "sip:c@d", "From: <sip:x@y>\r\n\r\n"), Err(400));
     }
 

@@ -88,7 +88,10 @@ fn request(
     }
     if version != "SIP/2.0" {
         *fault = Some(Fault::Version);
-    } else if trimmed.len() != line.len() || uri.is_empty() || uri.contains([' ', '\t', '<', '>', '"']) {
+    } else if trimmed.len() != line.len()
+        || uri.is_empty()
+        || uri.contains(|c: char| c.is_whitespace() || "<>\"".contains(c))
+    {
         fault.get_or_insert(Fault::Syntax("request line"));
     }
     Ok(Request { method: Method::from_token(method), uri: clean(uri), headers, body })

@@ -123,7 +123,7 @@ impl Ua {
             Some(session) => {
                 sessions.insert(call, session);
             }
-            // No Contact: no dialog (12.1.1).
+            // No usable Contact: no dialog (12.1.1).
             None => self.tx.respond(now, key, &request.respond(400, &tag)),
         }
         None
