@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Input, Output, Route, SipLine};
 use crate::base::{CallId, CallIds, Number, Pii, Rng, Secret};
-use crate::call::leg::{DialTarget, LegCommand, LegEnd, LegEvent, RejectWhy, SipAccount, SipStatus};
+use crate::call::leg::{DialTarget, LegCommand, LegEvent, RejectWhy, SipAccount, SipStatus};
 use crate::sip::msg::{Message, Name, Request, Response, read};
 
 const PEER: &str = "192.0.2.1:5060";
@@ -132,7 +132,7 @@ impl Bench {
     }
 
     fn status(&mut self) -> SipStatus {
-        let statuses = self.events.drain(..).filter_map(|event| match event {
+        let mut statuses = self.events.drain(..).filter_map(|event| match event {
             LegEvent::Status(status) => Some(status),
             LegEvent::Incoming { .. }
             | LegEvent::Progress { .. }
@@ -140,7 +140,7 @@ impl Bench {
             | LegEvent::Ended { .. }
             | LegEvent::Closed => None,
         });
-        statuses.last().unwrap()
+        statuses.next_back().unwrap()
     }
 }
 
