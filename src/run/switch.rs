@@ -18,7 +18,7 @@ use super::media::MediaPool;
 use super::resolver::Resolver;
 use super::store::{StoreFault, StoreHandle};
 use crate::base::CallId;
-use crate::call::command::{Command, Reply};
+use crate::call::command::{Answer, Command, Reply};
 use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan, Engine};
 use crate::call::journal::Batch;
@@ -208,7 +208,7 @@ impl Shell {
                 Output::Reply { ask, reply } => {
                     if let Some(answer) = self.asks.remove(&ask) {
                         // A client that no longer waits has its answer on disk.
-                        let _ = answer.send(reply);
+                        let _ = answer.send(self.with_machine(reply));
                     }
                 }
                 Output::ConfigChanged(config) => (self.ends.config_changed)(config),
@@ -216,6 +216,15 @@ impl Shell {
                 Output::Timeout(deadline) => return Drained::Until(deadline.map(|(at, _)| at)),
             }
         }
+    }
+
+    /// To the status: what only this floor knows of the machine.
+    fn with_machine(&self, mut reply: Reply) -> Reply {
+        if let Ok(Answer::Status(Value::Object(status))) = &mut reply {
+            status.insert("realtime".into(), self.ends.media.realtime().into());
+            status.insert("clock_synced".into(), clock::is_synchronised().into());
+        }
+        reply
     }
 
     fn command_legs(&mut self, command: LegCommand) {
