@@ -63,6 +63,10 @@ impl Service {
         self.api = Api::new(port);
         let api = self.api.clone();
         process.until("its first answer", || api.answers().then_some(()));
+        process.until("its SIP socket", || {
+            let state = api.get("/v1/status").1["sip_state"].clone();
+            (state["configured"] != true || state["started"] == true).then_some(())
+        });
         self.process = Some(process);
     }
 

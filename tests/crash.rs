@@ -1,0 +1,122 @@
+//! callscoot is stopped, killed and started again: nothing that it acknowledged is missing, and no call stays open.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails the test")]
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::agent::Agent;
+use support::baresip::{Baresip, Phone};
+use support::service::{Service, line_to};
+use support::sound::Sound;
+
+const NUMBER: &str = "5550100";
+const PERSON_HERTZ: f64 = 880.0;
+
+fn phone() -> Baresip {
+    Baresip::start(Phone { user: NUMBER, says: Sound::tone(8000, PERSON_HERTZ, 60_000), ..Phone::default() })
+}
+
+fn events(service: &Service, id: &str) -> Vec<Value> {
+    let (status, reply) = service.api.get(&format!("/v1/calls/{id}/events"));
+    assert_eq!(status, 200);
+    reply["events"].as_array().unwrap().clone()
+}
+
+#[test]
+fn after_a_kill_in_mid_call_the_session_is_closed_and_everything_acknowledged_is_there() {
+    let phone = phone();
+    let agent = Agent::public("ulaw_8000");
+    let mut service = Service::start(&line_to(phone.port()), Some(&agent));
+    let (status, queued) =
+        service.api.post("/v1/pending-call-requests", &json!({"number": "5550111", "metadata": {"lead": 7}}));
+    assert_eq!(status, 202);
+    let id = service.call(NUMBER);
+    let mut stream = service.api.events(&id);
+    let mut conversation = agent.conversation();
+    conversation.hears(PERSON_HERTZ, 200);
+    conversation.understood("Good morning.");
+    let last_seen = stream.wait_for("transcript_final");
+    let (status, update) = service
+        .api
+        .post(&format!("/v1/calls/{id}/contextual-update"), &json!({"text": "The caller is in a hurry."}));
+    assert_eq!(status, 202);
+    assert_eq!(service.api.patch("/v1/config", &json!({"latency_msec": 77})).0, 200);
+    service.process().kill();
+
+    service.run();
+    let session = service.ended(&id);
+    assert_eq!(session["meta"]["end_reason"], "recovered_after_crash");
+    assert_eq!(session["meta"]["state"], "idle");
+    assert_eq!(session["transcript"][0]["text"], "Good morning.");
+    assert_eq!(service.api.get("/v1/current-call").1["current_call"], Value::Null);
+    let told = events(&service, &id);
+    let seen_id = &last_seen.json["event_id"];
+    assert!(told.iter().any(|event| &event["event_id"] == seen_id), "an event that was streamed is gone");
+    let command = &update["command"]["command_id"];
+    assert!(
+        told.iter().any(|event| &event["payload"]["command_id"] == command),
+        "an acknowledged command is gone"
+    );
+    let ends: Vec<usize> = (0..told.len()).filter(|at| told[*at]["event_type"] == "call_ended").collect();
+    assert_eq!(ends, [told.len() - 1], "one call_ended, and it is the last");
+    let request = queued["request"]["request_id"].as_str().unwrap();
+    let (status, kept) = service.api.get(&format!("/v1/pending-call-requests/{request}"));
+    assert_eq!((status, &kept["request"]["metadata"]), (200, &json!({"lead": 7})));
+    assert_eq!(service.api.get("/v1/config").1["config"]["latency_msec"], 77);
+
+    // The stream of a session that is over is all of it, in order, and ends.
+    let mut ids: Vec<u64> = service.api.events(&id).rest().iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), told.len());
+    assert!(
+        ids.is_sorted() && {
+            ids.dedup();
+            ids.len() == told.len()
+        },
+        "{ids:?}"
+    );
+    // A number that was seen is never used again.
+    let next = service.call(NUMBER);
+    let first = service.api.events(&next).next().unwrap();
+    assert!(first.id > last_seen.id && !ids.contains(&first.id));
+    service.hang_up(&next);
+}
+
+#[test]
+fn a_stop_in_mid_call_hangs_up_lets_the_agent_go_and_takes_less_than_two_seconds() {
+    let phone = phone();
+    let agent = Agent::public("ulaw_8000");
+    let mut service = Service::start(&line_to(phone.port()), Some(&agent));
+    let id = service.call(NUMBER);
+    let conversation = agent.conversation();
+    conversation.hears(PERSON_HERTZ, 200);
+    let mut stream = service.api.events(&id);
+    let (status, took) = service.process().terminate();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    phone.event("CALL_CLOSED");
+    assert_eq!(conversation.closed(), 1000);
+    assert_eq!(stream.wait_for("call_ended").json["payload"]["end_reason"], "shutdown");
+
+    service.run();
+    let session = service.session(&id);
+    assert_eq!(session["meta"]["end_reason"], "shutdown");
+    let folder = service.state(&format!("calls/{id}"));
+    let meta: Value = serde_json::from_slice(&fs::read(folder.join("meta.json")).unwrap()).unwrap();
+    assert_eq!(meta["end_reason"], "shutdown");
+}
+
+#[test]
+fn an_idle_service_stops_at_once_and_starts_with_nothing_configured() {
+    let mut service = Service::start(&json!({}), None);
+    let (status, body) = service.api.get("/v1/status");
+    assert_eq!(status, 200);
+    assert!(body.to_string().contains("ELEVENLABS_AGENT_ID"), "the status names what is missing: {body}");
+    let (status, reply) = service.api.post("/v1/outbound-calls", &json!({"number": NUMBER}));
+    assert_eq!(status, 502, "{reply}");
+    let (status, took) = service.process().terminate();
+    assert!(status.success() && took < Duration::from_secs(1), "{status} after {took:?}");
+}
