@@ -5,12 +5,15 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::agent::Agent;
 use support::baresip::{Baresip, Phone};
-use support::service::{Service, line_to};
+use support::process::Process;
+use support::service::{CALLSCOOT, Service, line_to};
 use support::sound::Sound;
 
 const NUMBER: &str = "5550100";
@@ -48,7 +51,8 @@ fn after_a_kill_in_mid_call_the_session_is_closed_and_everything_acknowledged_is
     service.process().kill();
 
     service.run();
-    let session = service.ended(&id);
+    // Without waiting: who can ask at all is told that it is over.
+    let session = service.session(&id);
     assert_eq!(session["meta"]["end_reason"], "recovered_after_crash");
     assert_eq!(session["meta"]["state"], "idle");
     assert_eq!(session["transcript"][0]["text"], "Good morning.");
@@ -107,6 +111,47 @@ fn a_stop_in_mid_call_hangs_up_lets_the_agent_go_and_takes_less_than_two_seconds
     let folder = service.state(&format!("calls/{id}"));
     let meta: Value = serde_json::from_slice(&fs::read(folder.join("meta.json")).unwrap()).unwrap();
     assert_eq!(meta["end_reason"], "shutdown");
+}
+
+/// A simulated phone that answers at once, and its port.
+fn sim_phone() -> (Process, u16) {
+    let mut command = Command::new(CALLSCOOT);
+    command.args(["sim", "phone", "--ring-ms", "0"]);
+    let mut phone = Process::start("callscoot sim phone", &command);
+    let status = phone.event("its port", |event| event["event"] == "status");
+    let port = status["local"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+    (phone, port)
+}
+
+#[test]
+fn a_second_signal_ends_the_stop_that_waits_for_a_deaf_peer() {
+    let (mut phone, port) = sim_phone();
+    let agent = Agent::public("ulaw_8000");
+    let mut service = Service::start(&line_to(port), Some(&agent));
+    let id = service.call(NUMBER);
+    service.phase(&id, "active");
+    phone.signal(Signal::STOP);
+    service.process().signal(Signal::TERM);
+    service.process().err_line("the stop", |line| line.contains("conversation ended").then_some(()));
+    let (status, took) = service.process().terminate();
+    phone.signal(Signal::CONT);
+    assert_eq!(status.code(), Some(1), "after {took:?}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
+#[test]
+fn a_test_call_that_is_interrupted_is_hung_up() {
+    let (mut phone, port) = sim_phone();
+    let service = Service::start(&line_to(port), None);
+    let mut command = Command::new(CALLSCOOT);
+    command.args(["echo", NUMBER, "--seconds", "60"]);
+    command.env("CALLSCOOT_API_BASE", format!("http://127.0.0.1:{}", service.api.port()));
+    let mut echo = Process::start("callscoot echo", &command);
+    phone.event("the answer", |event| event["event"] == "answered");
+    echo.signal(Signal::INT);
+    phone.event("the end of the call", |event| event["event"] == "ended");
+    echo.ended();
+    assert!(echo.out().iter().any(|line| line.contains("ended: local_hangup")), "{:?}", echo.out());
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! `callscoot echo NUMBER`: a test call without an agent, through the running service, and its report.
 
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, unbounded};
 use serde_json::{Value, json};
 
 use super::environment::Environment;
@@ -7,6 +10,15 @@ use super::fault::Fault;
 use super::out::say;
 use crate::port::rest_local::{ApiClient, ApiError};
 use crate::sys::clock;
+use crate::sys::signal::{self, Signal};
+use crate::sys::thread::Spawner;
+
+/// How long the callee may take to answer.
+const ANSWER_WAIT_SEC: u64 = 120;
+/// How long the service may take to end a call.
+const END_WAIT_SEC: u64 = 10;
+/// How often the session is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Debug, clap::Args)]
 /// What to call and for how long.
@@ -30,46 +42,71 @@ impl From<ApiError> for Fault {
 /// Places the call, waits for its end, prints the report. `Ok` only when the call was answered and heard.
 pub fn run(options: &Options) -> Result<(), Fault> {
     let environment = Environment::read()?;
+    let (tell, stopped) = unbounded();
+    let (died, _deaths) = unbounded();
+    // Whoever leaves in the middle (Ctrl-C) leaves no call behind.
+    signal::listen(&Spawner::new(died), move |signal| match signal {
+        Signal::Stop => tell.send(()).is_ok(),
+        Signal::Reload => true,
+    })
+    .map_err(|source| Fault::System { what: "signal handlers", source })?;
     let client = ApiClient::new(environment.client_base(), environment.api_token.clone());
     let queued = client.post("/v1/outbound-calls", &json!({ "number": options.number, "echo": true }))?;
-    let session_id = queued["session_id"].as_str().unwrap_or_default().to_owned();
+    let session_id = queued["session_id"].as_str().unwrap_or_default();
     if !options.json {
         say(&format!("calling {} …", options.number));
     }
-    let path = format!("/v1/calls/{session_id}");
-    let answered = wait(&client, &path, 120, |meta| !meta["offhook_started_at"].is_null() || ended(meta))?;
-    if !ended(&answered) {
+    let call = TestCall { client, path: format!("/v1/calls/{session_id}"), stopped };
+    let first = call.wait(ANSWER_WAIT_SEC, |meta| answered(meta) || ended(meta))?;
+    if answered(&first) && !ended(&first) {
         if !options.json {
             say(&format!("answered; speak after the tone, {} s", options.seconds));
         }
-        wait(&client, &path, options.seconds, ended)?;
-        if let Err(ApiError::Unreachable { base, why }) = client.post(&format!("{path}/hangup"), &json!({})) {
-            return Err(ApiError::Unreachable { base, why }.into());
-        }
+        call.wait(options.seconds, ended)?;
     }
-    let meta = wait(&client, &path, 10, ended)?;
-    report(&meta, options.json)
+    report(&call.end()?, options.json)
+}
+
+fn answered(meta: &Value) -> bool {
+    !meta["offhook_started_at"].is_null()
 }
 
 fn ended(meta: &Value) -> bool {
     !meta["ended_at"].is_null()
 }
 
-/// Looks at the session four times a second until `done` or the time is over; the last look.
-fn wait(client: &ApiClient, path: &str, seconds: u64, done: impl Fn(&Value) -> bool) -> Result<Value, Fault> {
-    let until = clock::mono() + std::time::Duration::from_secs(seconds);
-    loop {
-        let meta = client.get(path)?["meta"].take();
-        if done(&meta) || clock::mono() >= until {
-            return Ok(meta);
+struct TestCall {
+    client: ApiClient,
+    path: String,
+    stopped: Receiver<()>,
+}
+
+impl TestCall {
+    /// Looks at the session four times a second until `done`, the time is over, or the person stops it; the last look.
+    fn wait(&self, seconds: u64, done: impl Fn(&Value) -> bool) -> Result<Value, Fault> {
+        let until = clock::mono() + Duration::from_secs(seconds);
+        loop {
+            let meta = self.client.get(&self.path)?["meta"].take();
+            if done(&meta) || clock::mono() >= until || self.stopped.recv_timeout(LOOK_EVERY).is_ok() {
+                return Ok(meta);
+            }
         }
-        clock::pause(std::time::Duration::from_millis(250));
+    }
+
+    /// Hangs up what is still up; the session at its end.
+    fn end(&self) -> Result<Value, Fault> {
+        match self.client.post(&format!("{}/hangup", self.path), &json!({})) {
+            // Refused: it has ended meanwhile.
+            Ok(_) | Err(ApiError::Refused { .. } | ApiError::Answer(_)) => {}
+            Err(error @ ApiError::Unreachable { .. }) => return Err(error.into()),
+        }
+        self.wait(END_WAIT_SEC, ended)
     }
 }
 
 fn report(meta: &Value, as_json: bool) -> Result<(), Fault> {
     let audio = &meta["audio"];
-    let answered = !meta["offhook_started_at"].is_null();
+    let answered = answered(meta);
     let heard = audio["packets_received"].as_u64().unwrap_or(0) > 0;
     if as_json {
         let (reason, detail) = (&meta["end_reason"], &meta["end_detail"]);

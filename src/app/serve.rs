@@ -69,9 +69,20 @@ impl Service {
         }
 
         let store_fault = |error: &dyn std::fmt::Display| Fault::Store(error.to_string());
-        let (writer, recovered) =
+        let (mut writer, recovered) =
             Writer::open(&environment.state_dir, clock::now()).map_err(|error| store_fault(&error))?;
         let files = SessionFiles::open(&environment.state_dir).map_err(|error| store_fault(&error))?;
+        let mut rng = clock::rng().map_err(refused("randomness"))?;
+        let ids = CallIds::default();
+        let agent = environment.agent.clone();
+        let setup =
+            Setup { ids: ids.clone(), rng: rng.fork(), config, zones: Box::new(zone), agent, recovered };
+        let mut core = Switch::new(clock::now(), setup);
+        // Before the first client can read; what the disk does not take now, the store tries again.
+        let unsaved = core
+            .take_recovery()
+            .filter(|batch| writer.commit(std::slice::from_ref(batch)).iter().any(Result::is_err));
+
         let bus = Bus::default();
         let (switch, inbox) = SwitchHandle::new();
         let parts = Parts {
@@ -85,18 +96,19 @@ impl Service {
             to_switch.tell(Input::Committed { commit, result });
         })
         .map_err(refused("the store's thread"))?;
+        if let Some(batch) = unsaved {
+            store.send(batch).map_err(|fault| store_fault(&fault))?;
+        }
 
         // Before anything dials or registers: an address in use is the commonest reason not to start.
         let allowed = Allowed::default();
         let http = start_http(spawner, environment, &allowed, &switch, bus)?;
 
-        let mut rng = clock::rng().map_err(refused("randomness"))?;
-        let ids = CallIds::default();
         let resolver = Resolver::start(spawner).map_err(refused("the resolver's threads"))?;
         let to_switch = switch.clone();
         let options =
             SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), accept_strangers: false, port: 0 };
-        let legs = sip::spawn(spawner, options, resolver.clone(), ids.clone(), rng.fork(), move |event| {
+        let legs = sip::spawn(spawner, options, resolver.clone(), ids, rng.fork(), move |event| {
             to_switch.tell(Input::Leg(event));
         })
         .map_err(refused("the SIP thread"))?;
@@ -114,9 +126,6 @@ impl Service {
                 });
             }),
         };
-        let agent = environment.agent.clone();
-        let setup = Setup { ids, rng, config, zones: Box::new(zone), agent, recovered };
-        let core = Switch::new(clock::now(), setup);
         let switch_thread = switch::spawn(core, inbox, ends).map_err(refused("the switch's thread"))?;
         Ok(Self { http, switch, config_path, switch_thread, store_thread })
     }
@@ -155,28 +164,48 @@ impl Service {
     /// Hang up, un-register, flush: within two seconds. A second signal forces. True when all ended by themselves.
     fn stop(self, signals: &Receiver<Signal>) -> bool {
         self.switch.tell(Input::Stop);
-        let switch_ended = joined(self.switch_thread, SWITCH_STOP_MAX, signals);
+        let switch = joined(self.switch_thread, SWITCH_STOP_MAX, signals);
+        if switch == Joined::Forced {
+            return false;
+        }
         // The store ends when the switch, its only client, is gone; then the bus closes, and with it the streams.
-        let store_ended = joined(self.store_thread, STORE_STOP_MAX, signals);
+        let store = joined(self.store_thread, STORE_STOP_MAX, signals);
         self.http.stop();
-        switch_ended && store_ended
+        switch == Joined::InOrder && store == Joined::InOrder
     }
 }
 
-/// Waits for a thread to end; false when time is up or the operator insists.
-fn joined(thread: JoinHandle<Option<()>>, within: Duration, signals: &Receiver<Signal>) -> bool {
+/// How waiting for a thread came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joined {
+    /// It ended by itself.
+    InOrder,
+    /// It panicked, or time is up.
+    InDisorder,
+    /// The operator insists: nothing more is waited for.
+    Forced,
+}
+
+/// Waits for a thread to end.
+fn joined(thread: JoinHandle<Option<()>>, within: Duration, signals: &Receiver<Signal>) -> Joined {
     let deadline = clock::mono() + within;
     while !thread.is_finished() {
         let left = deadline.saturating_duration_since(clock::mono());
         if left.is_zero() {
-            return false;
+            return Joined::InDisorder;
         }
         select! {
-            recv(signals) -> signal => if signal.is_ok() { return false },
+            recv(signals) -> signal => match signal {
+                Ok(Signal::Stop) => return Joined::Forced,
+                Ok(Signal::Reload) | Err(_) => {}
+            },
             recv(after(left.min(Duration::from_millis(5)))) -> _ => {}
         }
     }
-    thread.join().is_ok_and(|body| body.is_some())
+    match thread.join() {
+        Ok(Some(())) => Joined::InOrder,
+        Ok(None) | Err(_) => Joined::InDisorder,
+    }
 }
 
 fn start_http(

@@ -101,6 +101,30 @@ pub enum Command {
     Hangup(SessionRef),
 }
 
+impl Command {
+    /// The id by which the client names a session, if it does.
+    pub fn session_id(&self) -> Option<&SessionId> {
+        match self {
+            Self::ContextualUpdate(session, _)
+            | Self::UserMessage(session, _)
+            | Self::Answer(session)
+            | Self::Hangup(session) => match session {
+                SessionRef::Id(id) => Some(id),
+                SessionRef::Current => None,
+            },
+            Self::Status
+            | Self::Config
+            | Self::PatchConfig(_)
+            | Self::Dial(_)
+            | Self::CreatePending(_)
+            | Self::ListPending
+            | Self::Pending(_)
+            | Self::DeletePending(_)
+            | Self::CurrentCall => None,
+        }
+    }
+}
+
 /// What the switch answers when it does what was asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {

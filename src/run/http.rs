@@ -184,10 +184,7 @@ impl Shared {
         let Routed { action, origin } = route(&incoming.request(), &access);
         let response = match action {
             Action::Respond(response) => response,
-            Action::Ask(command) => match (self.ask)(command) {
-                Ok(reply) => Response::of(reply),
-                Err(error) => Response::busy(&error.to_string()),
-            },
+            Action::Ask(command) => self.asked(command, reader).unwrap_or_else(|response| response),
             Action::Read(read) => self.read(read, reader).unwrap_or_else(|response| response),
             Action::Stream(selection) => match self.selected(&selection, reader) {
                 Ok(session) => {
@@ -197,6 +194,18 @@ impl Shared {
             },
         };
         self.respond(incoming, Routed::allow_origin(origin.as_deref(), response));
+    }
+
+    /// What the switch answers. It knows live calls only: whether the session it refuses ever was, the store knows.
+    fn asked(&self, command: Command, reader: &Reader) -> Result<Response, Response> {
+        let id = command.session_id().cloned();
+        let reply = (self.ask)(command).map_err(|error| Response::busy(&error.to_string()))?;
+        if let (Some(id), Err(_)) = (id, &reply)
+            && !reader.session_exists(id.as_str()).map_err(|e| unreadable(&e))?
+        {
+            return Err(session_not_found());
+        }
+        Ok(Response::of(reply))
     }
 
     /// The session that is meant; `None` when `current` means none now.
@@ -221,7 +230,7 @@ impl Shared {
     }
 
     fn read(&self, read: Read, reader: &Reader) -> Result<Response, Response> {
-        let unknown = || Response::problem(404, "session not found");
+        let unknown = session_not_found;
         let body = match read {
             Read::Sessions(limit) => {
                 format!(r#"{{"calls":{}}}"#, list(&reader.sessions(limit).map_err(|e| unreadable(&e))?))
@@ -337,6 +346,10 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+fn session_not_found() -> Response {
+    Response::problem(404, "session not found")
 }
 
 fn unreadable(error: &StoreError) -> Response {

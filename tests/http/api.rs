@@ -166,6 +166,18 @@ fn sessions_are_read_from_the_store() {
 }
 
 #[test]
+fn a_command_for_an_unknown_session_is_404_and_for_an_ended_one_409() {
+    let api = Api::start();
+    api.open_session("20261122-085107-+4930");
+    let table = [("20261122-085107-+4930", 409, "nothing to answer"), ("none", 404, "session not found")];
+    for (id, status, error) in table {
+        let answered = api.request("POST", &format!("/v1/calls/{id}/answer"), "");
+        assert_eq!((answered.status, &answered.json()["error"]), (status, &json!(error)), "{id}");
+    }
+    assert_eq!(api.request("POST", "/v1/calls/none/user-message", "{}").json()["error"], "text is required");
+}
+
+#[test]
 fn a_switch_that_does_not_answer_is_503_and_health_still_answers() {
     let api = Api::start();
     api.switch.lock().unwrap().stuck = true;

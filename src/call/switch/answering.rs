@@ -102,7 +102,10 @@ impl Switch {
             return;
         }
         live.meta.phase = phase;
-        self.log(call, phase.as_str());
+        // The last one is told with its reason.
+        if phase != Phase::Disconnected {
+            self.log(call, phase.as_str());
+        }
         let Some(live) = self.calls.get(&call) else { return };
         let object = live.meta.to_json();
         let members = json!({

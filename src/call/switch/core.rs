@@ -13,7 +13,7 @@ use super::patching::Patching;
 use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Now, Rng};
 use crate::call::config::Config;
-use crate::call::journal::{CommitId, Record};
+use crate::call::journal::{Batch, CommitId, Record};
 use crate::call::leg::{LegCommand, LegEvent, SipAccount, SipStatus};
 use crate::call::pending::Pending;
 use crate::call::session::{EndReason, SessionIds};
@@ -94,6 +94,16 @@ impl Switch {
         switch.flush();
         switch.apply_config();
         switch
+    }
+
+    /// What closes the sessions that the last run left open, if there are any. It is the first output of a new
+    /// switch; who takes it here stores it before anybody can read those sessions.
+    pub fn take_recovery(&mut self) -> Option<Batch> {
+        if !matches!(self.outputs.front(), Some(Output::Commit(_))) {
+            return None;
+        }
+        let Some(Output::Commit(batch)) = self.outputs.pop_front() else { return None };
+        Some(batch)
     }
 
     /// One thing happened.

@@ -138,6 +138,7 @@ impl Switch {
             live.meta.summary = Some(live.transcript.summary(live.meta.direction, duration, reason));
         }
         let summary = live.meta.summary.clone();
+        self.log(call, &format!("disconnected ({reason:?})"));
         self.phase(now, call, Phase::Disconnected);
         self.note(now, call, call_event::ASSISTANT_SUMMARY, json!({ "summary": summary }));
         self.changed(call);

@@ -7,7 +7,7 @@ use super::ending::ENDING_MAX;
 use super::io::{AskId, Output, Why};
 use super::journaling::{CommitFor, refusal_of};
 use super::live::{Part, Stage};
-use crate::base::{CallId, Now, Number};
+use crate::base::{CallId, Now, Number, Pii};
 use crate::call::command::{Answer, CallRequest, Refusal, RefusalKind, Target};
 use crate::call::conversation::{AgentPlan, AgentService, Engine};
 use crate::call::events::{Source, agent_event, call_event};
@@ -56,11 +56,15 @@ impl Switch {
     fn open_outbound(&mut self, now: Now, ask: AskId, target: Target, own: PendingRequest, echo: bool) {
         let call = self.ids.mint();
         let (number, shown) = (target.number(), target.shown());
-        let dial = match target {
-            Target::Number(number) => DialTarget::Number(number),
-            Target::Uri(uri) => DialTarget::Uri(uri),
+        let (dial, uri) = match target {
+            Target::Number(number) => {
+                let server = self.config.sip_server.as_deref().unwrap_or_default();
+                let uri = Pii(format!("sip:{}@{server}", number.as_str()));
+                (DialTarget::Number(number), uri)
+            }
+            Target::Uri(uri) => (DialTarget::Uri(uri.clone()), uri),
         };
-        let remote = RemoteParty { number, uri: None, display_name: None };
+        let remote = RemoteParty { number, uri: Some(uri), display_name: None };
         let mut live = self.new_live(now, call, Direction::Outbound, remote, Some(shown));
         let claimed = self.claim_own(now, &own, &live.meta.id);
         live.meta.agent_id = self.agent_id_for(Some(&claimed), live.meta.incoming_number.as_deref());
@@ -176,12 +180,8 @@ impl Switch {
                     live.leg = Part::Open(());
                     let ring = std::time::Duration::from_secs(u64::from(self.config.ring_timeout_sec));
                     live.deadlines.insert(Why::RingTimeout, now.mono + ring);
-                    self.outputs.push_back(Output::Leg(LegCommand::Dial {
-                        call,
-                        target: target.clone(),
-                        rtp_port,
-                    }));
-                    self.answer_dialing(call, &target);
+                    self.outputs.push_back(Output::Leg(LegCommand::Dial { call, target, rtp_port }));
+                    self.answer_dialing(call);
                 } else if live.answer_wanted {
                     self.answer(now, call);
                 }
@@ -189,21 +189,14 @@ impl Switch {
         }
     }
 
-    fn answer_dialing(&mut self, call: CallId, target: &DialTarget) {
+    fn answer_dialing(&mut self, call: CallId) {
         let Some(live) = self.calls.get_mut(&call) else { return };
         let (Some(ask), Some(request)) = (live.ask.take(), live.asked.take()) else { return };
-        let (number, uri) = match target {
-            DialTarget::Number(number) => {
-                let server = self.config.sip_server.clone().unwrap_or_default();
-                (number.as_str().to_owned(), format!("sip:{}@{server}", number.as_str()))
-            }
-            DialTarget::Uri(uri) => {
-                (live.meta.incoming_number.clone().unwrap_or_else(|| uri.0.clone()), uri.0.clone())
-            }
-        };
+        let number = live.meta.incoming_number.clone().unwrap_or_default();
+        let uri = live.remote.uri.as_ref().map(|uri| uri.0.clone());
         let session = live.meta.id.clone();
         let backend = live.meta.telephony_backend;
-        self.reply(ask, Ok(Answer::Dialing { request, backend, number, uri: Some(uri), session }));
+        self.reply(ask, Ok(Answer::Dialing { request, backend, number, uri, session }));
     }
 
     /// Starts the conversation of a call whose media is open; false when the call had to be ended instead.

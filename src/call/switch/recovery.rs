@@ -18,6 +18,12 @@ impl Switch {
     /// Closes one session as `recovered_after_crash`: summary from the stored transcript, then `call_ended`.
     pub(super) fn close_recovered(&mut self, now: Now, open: OpenSession) {
         let mut meta = stored_meta(&open);
+        // Claimed for an answer that never came: it waits for the next call, as after any call that was not answered.
+        let in_vain = meta.direction == Direction::Inbound && meta.offhook_unix_ms.is_none();
+        if let Some(claimed) = meta.client_request.take_if(|_| in_vain) {
+            let request = self.pending.give_back(claimed);
+            self.records.push(Record::Pending(Box::new(request)));
+        }
         let transcript = Transcript::from_stored(&open.transcript);
         // How long it lasted is not known: the last stored change is all there is.
         let duration = meta

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use crate::dsp::SILENCE_DBFS;
+
 /// Digits that are kept of a call; further ones are only counted.
 const DIGITS_MAX: usize = 64;
 /// "None yet" of a time in microseconds.
@@ -113,13 +115,19 @@ pub(super) struct Counters {
 }
 
 /// Levels in hundredths of a dB.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Levels {
     last: AtomicI32,
     loudest: AtomicI32,
 }
 
 impl Levels {
+    /// Nothing was heard yet: the floor, for 0 would be as loud as can be.
+    fn silent() -> Self {
+        let floor = || AtomicI32::new((SILENCE_DBFS * 100.0) as i32);
+        Self { last: floor(), loudest: floor() }
+    }
+
     fn set(&self, loudness: &crate::call::leg_audio::Loudness) {
         self.last.store((loudness.last_dbfs() * 100.0) as i32, Relaxed);
         self.loudest.store((loudness.loudest_dbfs() * 100.0) as i32, Relaxed);
@@ -149,8 +157,8 @@ impl Counters {
             underruns: AtomicU64::new(0),
             jitter_us: AtomicU64::new(0),
             round_trip_us: AtomicU64::new(NEVER),
-            caller: Levels::default(),
-            line: Levels::default(),
+            caller: Levels::silent(),
+            line: Levels::silent(),
             last_packet_us: AtomicU64::new(NEVER),
             digits: [const { AtomicU8::new(0) }; DIGITS_MAX],
             digits_received: AtomicU64::new(0),

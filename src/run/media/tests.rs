@@ -129,6 +129,8 @@ fn before_the_start_nothing_is_sent_and_what_came_is_stale() {
     let mut pool = pool(3);
     let (socket, peer_port) = peer();
     let (port, mut talker) = pool.open(CallId(1), [127, 0, 0, 1].into()).unwrap();
+    let report = pool.report(CallId(1)).unwrap();
+    assert!(report.caller_loudest_dbfs < -90.0 && report.line_loudest_dbfs < -90.0, "{report:?}");
     talker.open_uplink();
     for sequence in 0..20 {
         packet_to(&socket, port, 0, sequence, &[0x10; 160]);

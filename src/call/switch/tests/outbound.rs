@@ -26,6 +26,8 @@ fn a_call_is_dialled_only_when_request_and_session_are_on_disk_and_202_comes_aft
     assert_eq!(uri.as_deref(), Some("sip:+905551112233@192.0.2.1"));
     assert_eq!(session.as_str(), "20261122-085107-+905551112233");
     assert!(!request.consumed);
+    let Some(Ok(Answer::Status(status))) = world.ask(Command::Status) else { panic!() };
+    assert_eq!(status["sip_state"]["remote_uri"], json!(uri));
     let meta = world.only_meta();
     assert_eq!(meta["client_request"]["request_id"], json!(request.request_id));
     assert_eq!(meta["client_request"]["claimed_session_id"], json!(session));

@@ -104,6 +104,33 @@ fn a_session_found_open_is_closed_as_recovered_with_its_last_words() {
 }
 
 #[test]
+fn a_request_claimed_by_a_call_that_crashed_unanswered_waits_again() {
+    let mut before = World::new(json!({ "auto_answer": true }));
+    before.ask(Command::CreatePending(Box::new(to("1001")))).unwrap().unwrap();
+    before.called_by("1001");
+    let Some(Ok(Answer::PendingList(list))) = before.ask(Command::ListPending) else { panic!() };
+    assert!(list.is_empty(), "claimed while it rings");
+    let ringing = before.only_meta().as_object().unwrap().clone();
+    let recover = |meta: &serde_json::Map<String, Value>| {
+        let id = SessionId::new(meta["id"].as_str().unwrap());
+        let open_sessions = vec![OpenSession { id, meta: meta.clone(), transcript: Vec::new() }];
+        World::with(json!({}), Recovered { open_sessions, ..Recovered::default() })
+    };
+    let mut after = recover(&ringing);
+    assert_eq!(after.only_meta()["client_request"], Value::Null);
+    let Some(Ok(Answer::PendingList(list))) = after.ask(Command::ListPending) else { panic!() };
+    assert_eq!(list.len(), 1);
+    assert!(!list[0].consumed && list[0].claimed_session_id.is_none());
+
+    let mut answered = ringing;
+    answered.insert("offhook_started_at_ms".into(), json!(1_795_337_468_000_i64));
+    let mut after = recover(&answered);
+    assert!(after.only_meta()["client_request"].is_object());
+    let Some(Ok(Answer::PendingList(list))) = after.ask(Command::ListPending) else { panic!() };
+    assert!(list.is_empty());
+}
+
+#[test]
 fn sequence_numbers_are_reserved_on_disk_before_they_are_used() {
     let mut world = World::new(json!({}));
     world.hold_commits = true;
