@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use control::Control;
-use peer::{FRAME, NUMBERS, Peer};
+use peer::{BEAT, FRAME, NUMBERS, Peer};
 use serde_json::json;
 use support::agent::{Agent, Conversation};
 use support::baresip::{Baresip, Phone};
@@ -40,14 +40,14 @@ use support::sound::Sound;
 use table::{Aim, Row};
 
 const STARTS: usize = 15;
-const TURNS: usize = 40;
+const TURNS: usize = 100;
 /// Audio packets whose way to the agent is timed.
 const PACKETS: usize = 1000;
 const CPU_WINDOW: Duration = Duration::from_secs(30);
-/// The agent speaks so long before it is interrupted, and is silent so long. Neither is a multiple of the beat: each
-/// turn meets it in another phase.
-const SPEECH: Duration = Duration::from_millis(87);
-const SILENCE: Duration = Duration::from_millis(287);
+/// The agent speaks so long before it is interrupted, and is silent so long; then up to a beat longer, by chance, so
+/// that the turns meet the beat in every phase.
+const SPEECH: Duration = Duration::from_millis(80);
+const SILENCE: Duration = Duration::from_millis(200);
 /// Frames of a reply: more than is heard before the interruption, which so has something to cut.
 const REPLY_FRAMES: usize = 20;
 
@@ -108,7 +108,7 @@ fn healthy(port: u16) -> bool {
 /// Both ways of the audio and the interruption, through callscoot and through the control at the same time.
 fn ways() -> Vec<Row> {
     let (peer, agent) = (Peer::new(), Agent::public("ulaw_8000"));
-    let service = Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "warn")]);
+    let service = Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "info")]);
     let id = service.call("5550100");
     let bare_peer = Peer::new();
     let mut bare = Control::new(bare_peer.media_port());
@@ -120,19 +120,23 @@ fn ways() -> Vec<Row> {
     service.phase(&id, "active");
 
     let (mut speech, mut silence) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    let mut chance = callscoot::base::Rng::from_u64(1);
+    let mut wait = |span: Duration| thread::sleep(span + BEAT * chance.below(1000) / 1000);
     for turn in 0..TURNS as u64 {
-        thread::sleep(SILENCE);
+        wait(SILENCE);
         let begin = Instant::now();
         say(&mut conversation, turn + 1);
         speech.0.push(ms(peer.first_after(begin, false) - begin));
+        wait(Duration::ZERO);
         let begin = Instant::now();
         bare.send(&spoken(turn + 1));
         speech.1.push(ms(bare_peer.first_after(begin, false) - begin));
 
-        thread::sleep(SPEECH);
+        wait(SPEECH);
         let begin = Instant::now();
         conversation.interrupt(turn + 1);
         silence.0.push(ms(peer.first_after(begin, true) - begin));
+        wait(Duration::ZERO);
         let begin = Instant::now();
         bare.send("{\"type\":\"interruption\"}");
         silence.1.push(ms(bare_peer.first_after(begin, true) - begin));
@@ -203,7 +207,7 @@ fn latencies(sent: &[Instant], arrivals: &Arrivals) -> Vec<f64> {
 fn consumption() -> Vec<Row> {
     let (peer, agent) = (Peer::new(), Agent::public("ulaw_8000"));
     let mut service =
-        Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "warn")]);
+        Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "info")]);
     let tone = Sound::tone(8000, 440.0, 60_000);
     let phone = Baresip::start(Phone { says: tone.clone(), ..Phone::default() });
     let (idle, phone_idle) = (service.process().settled_rss_kb(), phone.process().settled_rss_kb());

@@ -74,7 +74,7 @@ impl Baresip {
         fs::write(folder.path().join("contacts"), "").unwrap();
 
         let mut command = Command::new("baresip");
-        command.arg("-4").arg("-v").arg("-s").arg("-f").arg(folder.path()).current_dir(folder.path());
+        command.arg("-4").arg("-s").arg("-f").arg(folder.path()).current_dir(folder.path());
         let mut process = Process::start(format!("baresip {}", phone.user), &command);
         let control =
             process.until("its control port", || TcpStream::connect((Ipv4Addr::LOCALHOST, ports.at(2))).ok());

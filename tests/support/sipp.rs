@@ -57,7 +57,8 @@ impl Sipp {
         command.args(["-p", &ports.at(0).to_string(), "-mp", &ports.at(4).to_string()]);
         command.args(["-s", if scenario.callee.is_empty() { "service" } else { scenario.callee }]);
         command.args(["-d", &scenario.pause_ms.to_string()]);
-        command.args(["-timeout", "30s", "-timeout_error"]);
+        let timeout_s = 30 + scenario.pause_ms / 1000;
+        command.args(["-timeout", &format!("{timeout_s}s"), "-timeout_error"]);
         command.args(["-trace_err", "-error_file"]).arg(folder.path().join("errors"));
         command.args(["-trace_msg", "-message_file"]).arg(folder.path().join("messages"));
         if scenario.echoes {
