@@ -11,7 +11,7 @@ help: ## this list
 
 demo: ## one whole call on this machine, to see and hear (target/demo)
 	@tests/setup demo
-	cargo run --locked -q -- demo
+	cargo run --locked -q -- demo --out target/demo
 
 test: ## everything that must hold: unit, tidy, and whole calls with real SIP peers
 	@tests/setup test
