@@ -240,3 +240,16 @@ fn zone(name: Option<&str>) -> Option<TimeZone> {
         None => Some(TimeZone::system()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_of_the_system_are_known_by_name_and_others_are_not() {
+        let berlin = zone(Some("Europe/Berlin")).unwrap();
+        let summer = jiff::Timestamp::from_second(1_782_000_000).unwrap();
+        assert_eq!(berlin.to_offset(summer).seconds(), 7200);
+        assert!(zone(Some("Mars/Olympus")).is_none() && zone(None).is_some());
+    }
+}

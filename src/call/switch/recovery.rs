@@ -25,11 +25,11 @@ impl Switch {
             self.records.push(Record::Pending(Box::new(request)));
         }
         let transcript = Transcript::from_stored(&open.transcript);
-        // How long it lasted is not known: the last stored change is all there is.
-        let duration = meta
-            .offhook_unix_ms
-            .zip(transcript.last_unix_ms())
-            .map(|(from, to)| Duration::from_millis(to.saturating_sub(from).max(0) as u64));
+        // How long it lasted is not known: the last stored words are all there is.
+        let duration = meta.offhook_unix_ms.map(|from| {
+            let to = transcript.last_unix_ms().unwrap_or(from);
+            Duration::from_millis(to.saturating_sub(from).max(0) as u64)
+        });
         let reason = EndReason::RecoveredAfterCrash;
         let summary = transcript.summary(meta.direction, duration, reason);
         let before = meta.phase.state();

@@ -126,6 +126,8 @@ fn a_request_claimed_by_a_call_that_crashed_unanswered_waits_again() {
     answered.insert("offhook_started_at_ms".into(), json!(1_795_337_468_000_i64));
     let mut after = recover(&answered);
     assert!(after.only_meta()["client_request"].is_object());
+    let summary = after.only_meta()["summary"].as_str().unwrap();
+    assert!(!summary.contains("not answered"), "it was, and nobody spoke: {summary}");
     let Some(Ok(Answer::PendingList(list))) = after.ask(Command::ListPending) else { panic!() };
     assert!(list.is_empty());
 }
