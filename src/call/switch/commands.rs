@@ -118,15 +118,19 @@ impl Switch {
 
     fn hand_to_agent(&mut self, call: CallId, command: AgentCommand) -> bool {
         let Some(live) = self.calls.get_mut(&call) else { return false };
+        if live.conversation_id.is_none() {
+            // They wait, here or with the agent, until the conversation begins.
+            if live.early_count >= EARLY_MESSAGES_MAX {
+                return false;
+            }
+            live.early_count += 1;
+        }
         if live.agent == Part::Open(()) {
             self.outputs.push_back(Output::Agent { call, command });
-            true
-        } else if live.early_messages.len() < EARLY_MESSAGES_MAX {
-            live.early_messages.push(command);
-            true
         } else {
-            false
+            live.early_messages.push(command);
         }
+        true
     }
 
     fn answer_asked(&mut self, now: Now, session: &SessionRef) -> Reply {

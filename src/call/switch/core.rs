@@ -207,7 +207,7 @@ impl Switch {
             LegEvent::Progress { call, code } => self.progress(now, call, code),
             LegEvent::Audio { call, line } => self.line_is_up(now, call, line),
             LegEvent::Ended { call, end, code, detail } => self.leg_ended(now, call, end, code, detail),
-            LegEvent::Status(status) => self.sip = status,
+            LegEvent::Status(status) => self.sip_status(status),
             LegEvent::Closed => {
                 if let Some(stopping) = &mut self.stopping {
                     stopping.legs_closed = true;

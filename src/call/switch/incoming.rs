@@ -140,6 +140,7 @@ impl Switch {
             echo: false,
             answer_wanted: false,
             early_messages: Vec::new(),
+            early_count: 0,
             conversation_id: None,
             end: None,
             without_line: false,

@@ -12,7 +12,8 @@ use crate::call::pending::PendingRequest;
 use crate::call::session::{Direction, EndReason, SessionMeta};
 use crate::call::transcript::Transcript;
 
-/// Messages for an agent that does not exist yet; beyond this the client is refused.
+/// Messages for a conversation that has not begun, as many as the agent's side keeps; beyond this the client is
+/// refused, so that none is lost that was accepted.
 pub(super) const EARLY_MESSAGES_MAX: usize = 64;
 
 /// Where a call is; the drawing is in the module's page.
@@ -81,8 +82,11 @@ pub(super) struct LiveCall {
     pub(super) echo: bool,
     /// Inbound: answer as soon as media is open.
     pub(super) answer_wanted: bool,
+    /// For an agent that does not exist yet.
     pub(super) early_messages: Vec<AgentCommand>,
-    /// Position in the transcript of each of the agent's replies is kept there; here only whether one was begun.
+    /// Messages that were taken before the conversation began.
+    pub(super) early_count: usize,
+    /// The agent's name for the conversation, once it has begun.
     pub(super) conversation_id: Option<String>,
     /// Why it ends; the first reason wins.
     pub(super) end: Option<(EndReason, Option<String>)>,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::core::Switch;
 use crate::base::Now;
+use crate::call::leg::SipStatus;
 use crate::call::pending::PendingRequest;
 
 impl Switch {
@@ -33,6 +34,20 @@ impl Switch {
                 "last_error": self.agent_fault,
             },
         })
+    }
+
+    /// The SIP line reports how it is. In the log a refusal is its code: a server's own words may name a number.
+    pub(super) fn sip_status(&mut self, status: SipStatus) {
+        if status.registered && !self.sip.registered {
+            log::info!("SIP: registered");
+        }
+        if let Some(error) = status.last_error.as_ref().filter(|_| status.last_error != self.sip.last_error) {
+            match status.registration_status_code {
+                Some(code) => log::warn!("SIP: not registered, the server answered {code}"),
+                None => log::warn!("SIP: {error}"),
+            }
+        }
+        self.sip = status;
     }
 
     fn line_is_healthy(&self) -> bool {

@@ -38,6 +38,22 @@ fn a_call_is_dialled_only_when_request_and_session_are_on_disk_and_202_comes_aft
 }
 
 #[test]
+fn messages_before_the_conversation_are_taken_as_long_as_there_is_room_and_then_refused() {
+    let mut world = World::new(json!({}));
+    world.ask(Command::Dial(Box::new(to("1001")))).unwrap().unwrap();
+    let call = world.dialled();
+    let message = || Command::UserMessage(SessionRef::Current, "hi".into());
+    for _ in 0..64 {
+        world.ask(message()).unwrap().unwrap();
+    }
+    assert_eq!(world.refused(message()).kind, RefusalKind::Conflict);
+    assert_eq!(world.agent_commands.len(), 64, "what was accepted is on its way");
+    world.leg(LegEvent::Audio { call, line: line() });
+    world.agent(call, AgentEvent::Started { conversation_id: "conv_1".into() });
+    assert!(world.ask(message()).unwrap().is_ok());
+}
+
+#[test]
 fn states_follow_the_line_and_the_agent_is_ready_before_the_answer() {
     let mut world = World::new(json!({}));
     world.ask(Command::Dial(Box::new(to("1001")))).unwrap().unwrap();
