@@ -3,7 +3,7 @@
 .PHONY: help demo test check bench fuzz long docs setup clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
-T ?= sdp rtp rtcp agent_msg http_head
+T ?= sip_msg sdp rtp rtcp agent_msg http_head
 SECONDS_EACH ?= 60
 
 help: ## this list
@@ -11,7 +11,9 @@ help: ## this list
 
 demo: ## one whole call on this machine, to see and hear (target/demo)
 	@tests/setup demo
-	cargo run --locked -q -- demo --out target/demo
+	@echo 'building; the first time takes some minutes'
+	cargo build --locked
+	@target/debug/callscoot demo --out target/demo
 
 test: ## everything that must hold: unit, tidy, and whole calls with real SIP peers
 	@tests/setup test

@@ -9,7 +9,8 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Name of target and corpus, and the body in the crate.
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 6] = [
+    ("sip_msg", callscoot::sip::fuzz::message),
     ("sdp", callscoot::sdp::fuzz::session),
     ("rtp", callscoot::rtp::fuzz::packet),
     ("rtcp", callscoot::rtp::fuzz::control),

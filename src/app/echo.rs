@@ -39,6 +39,9 @@ impl From<ApiError> for Fault {
     }
 }
 
+/// Louder than this somebody spoke; line noise stays below.
+const SPEECH_DBFS: f64 = -50.0;
+
 /// Places the call, waits for its end, prints the report. `Ok` only when the call was answered and heard.
 pub fn run(options: &Options) -> Result<(), Fault> {
     let environment = Environment::read()?;
@@ -107,7 +110,8 @@ impl TestCall {
 fn report(meta: &Value, as_json: bool) -> Result<(), Fault> {
     let audio = &meta["audio"];
     let answered = answered(meta);
-    let heard = audio["packets_received"].as_u64().unwrap_or(0) > 0;
+    let came = audio["packets_received"].as_u64().unwrap_or(0) > 0;
+    let heard = audio["caller_loudest_dbfs"].as_f64().is_some_and(|dbfs| dbfs > SPEECH_DBFS);
     if as_json {
         let (reason, detail) = (&meta["end_reason"], &meta["end_detail"]);
         let object =
@@ -133,13 +137,13 @@ fn report(meta: &Value, as_json: bool) -> Result<(), Fault> {
             say(&format!("  level sent     {}", shown(number("line_loudest_dbfs"), "dBFS")));
         }
     }
-    match (answered, heard) {
-        (false, _) => Err(Fault::Failed("the call was not answered".into())),
-        (true, false) => {
-            Err(Fault::Failed("answered, but no audio came: check the firewall and NAT for UDP".into()))
-        }
-        (true, true) => Ok(()),
-    }
+    let fault = match (answered, came, heard) {
+        (false, ..) => "the call was not answered",
+        (true, false, _) => "answered, but no audio came: check the firewall and NAT for UDP",
+        (true, true, false) => "packets came, but nothing was heard in them: check the callee's microphone",
+        (true, true, true) => return Ok(()),
+    };
+    Err(Fault::Failed(fault.into()))
 }
 
 fn text(value: &Value) -> &str {

@@ -35,8 +35,9 @@ use crate::sys::wait::{Interest, on, wait};
 
 /// From the answered call to its begin, when no voice comes.
 const FIRST_VOICE_WAIT: Duration = Duration::from_secs(1);
-/// From the answered call to the last attempt to reach the service: a person listens to silence.
-const REACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// From the answered call to the last attempt to reach the service: a person listens to silence, and the time while
+/// it rang was there for all the attempts that make sense.
+const REACH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Caller audio that waits for the start or for a stalled socket at most (400 ms); the oldest is skipped and counted.
 const UPLINK_BACKLOG_BLOCKS_MAX: usize = 20;
 /// Messages that are read before the line, the commands and the clock are looked at again.
@@ -313,7 +314,7 @@ impl Conversation {
 
     fn log_counters(&self) {
         let (status, dropped) = (self.session.status(), self.talker.dropped());
-        log::info!(
+        log::debug!(
             "{}: agent conversation ended: {} faults, {} ms of agent audio dropped, {} stale bytes, {} caller \
              blocks skipped, {dropped} dropped",
             self.plan.call,

@@ -81,6 +81,9 @@ impl Config {
                 (SipTransport::Udp, SipAudioMode::Direct) => Some("audio mode direct is not available"),
                 (SipTransport::Udp, SipAudioMode::Agent) => None,
             },
+            Backend::Hfp | Backend::Adb if self.sip_server.is_some() && self.sip_username.is_none() => {
+                Some("no phone is connected; for SIP set telephony_backend to sip, or sip_username")
+            }
             Backend::Hfp | Backend::Adb => {
                 Some("no phone is connected; for SIP set sip_server and sip_username")
             }

@@ -40,7 +40,7 @@ impl Switch {
         }
         let echo = wanted.echo;
         let own = self.new_request(now, wanted);
-        let missing = self.line_fault(&target).or_else(|| {
+        let missing = self.line_fault(matches!(target, Target::Number(_))).or_else(|| {
             let number = target.number();
             self.agent_for(Some(&own), number.as_ref().map(Number::as_str)).err().filter(|_| !echo)
         });
@@ -231,7 +231,8 @@ impl Switch {
     }
 
     /// What a line lacks, in a sentence; `None` when it can be dialled.
-    fn line_fault(&self, target: &Target) -> Option<String> {
+    /// A number goes through the server, a URI goes where it says.
+    pub(super) fn line_fault(&self, by_number: bool) -> Option<String> {
         if let Some(fault) = self.config.line_fault() {
             return Some(fault.into());
         }
@@ -240,7 +241,7 @@ impl Switch {
                 self.sip.last_error.clone().unwrap_or_else(|| "the server's name is being resolved".into());
             return Some(format!("SIP is not ready: {why}"));
         }
-        let needs_registration = matches!(target, Target::Number(_)) && self.config.sip_username.is_some();
+        let needs_registration = by_number && self.config.sip_username.is_some();
         if needs_registration && !self.sip.registered {
             let why = match (
                 &self.sip.registration_status_code,

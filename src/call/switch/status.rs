@@ -62,7 +62,7 @@ impl Switch {
         if let Err(sentence) = self.agent_for(None, None) {
             missing.push(sentence);
         }
-        missing.extend(self.config.line_fault().map(str::to_owned));
+        missing.extend(self.line_fault(true));
         missing
     }
 

@@ -279,7 +279,9 @@ impl Connection {
         self.attempt += 1;
         let until = now + self.backoff.next_delay(&mut self.rng);
         if self.attempt > ATTEMPTS_MAX || self.deadline.is_some_and(|deadline| until > deadline) {
-            let error = format!("the agent service cannot be reached: {}", self.failure);
+            let unreachable = "the agent service cannot be reached";
+            let said = self.failure.starts_with(unreachable);
+            let error = if said { self.failure.clone() } else { format!("{unreachable}: {}", self.failure) };
             return self.give_up(error);
         }
         self.state = State::Pausing { until };
