@@ -28,7 +28,7 @@ const RECORDED_SECONDS_MIN: usize = 8;
 /// Where the demonstration leaves what it made.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Folder for the recording, the logs and the service's own files; it is emptied first.
+    /// Folder for the recording, the logs and the service's own files; those of the last demonstration are replaced.
     #[arg(long, value_name = "FOLDER", default_value = "callscoot-demo")]
     out: PathBuf,
 }
@@ -93,11 +93,13 @@ pub fn run(options: &Options) -> Result<(), Fault> {
 
 fn prepare(out: &Path) -> Result<PathBuf, Fault> {
     let refused = |source| Fault::System { what: "the output folder", source };
-    // Only a folder that an earlier demonstration made is emptied.
-    if out.join("caller.wav").exists() {
-        fs::remove_dir_all(out).map_err(refused)?;
-    }
     fs::create_dir_all(out).map_err(refused)?;
+    for own in ["config/callscoot", "state/callscoot"] {
+        match fs::remove_dir_all(out.join(own)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(refused(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
     let folder = out.canonicalize().map_err(refused)?;
     voices::write_caller(&folder)?;
     fs::write(folder.join("agent.json"), format!("{:#}\n", voices::agent_script())).map_err(refused)?;
