@@ -128,6 +128,7 @@ impl Switch {
             meta,
             events: EventWriter::new(id, shown),
             transcript: Transcript::default(),
+            opened_at: now.mono,
             dial: None,
             ask: None,
             asked: None,

@@ -64,6 +64,7 @@ pub(super) struct LiveCall {
     pub(super) meta: SessionMeta,
     pub(super) events: EventWriter,
     pub(super) transcript: Transcript,
+    pub(super) opened_at: Instant,
     /// Outbound: whom the leg shall dial.
     pub(super) dial: Option<DialTarget>,
     /// Outbound: the client that waits for 202.

@@ -1,5 +1,7 @@
 //! Calls that a client asks for: from the question to the ringing.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::core::Switch;
@@ -19,6 +21,9 @@ use crate::call::session::{Direction, EndReason, Phase, SessionId};
 use crate::call::variables;
 
 const DAY_MS: i64 = 86_400_000;
+/// How long the store may take with a new call. The client waits for 5 s; who has been told that it failed, and
+/// may have asked again, must not find two calls made.
+const STORED_WAIT_MAX: Duration = Duration::from_secs(4);
 
 impl Switch {
     /// `POST /v1/outbound-calls`.
@@ -129,6 +134,9 @@ impl Switch {
         } else if live.is_inbound() {
             live.stage = Stage::Ringing;
             self.ring(now, call);
+        } else if now.mono.saturating_duration_since(live.opened_at) > STORED_WAIT_MAX {
+            live.stage = Stage::Dialing;
+            self.end(now, call, EndReason::Failed, Some("storing the call took too long".into()));
         } else {
             live.stage = Stage::Dialing;
             live.media = Part::Wanted;
@@ -178,7 +186,7 @@ impl Switch {
                 let Some(live) = self.calls.get_mut(&call) else { return };
                 if let Some(target) = live.dial.take() {
                     live.leg = Part::Open(());
-                    let ring = std::time::Duration::from_secs(u64::from(self.config.ring_timeout_sec));
+                    let ring = Duration::from_secs(u64::from(self.config.ring_timeout_sec));
                     live.deadlines.insert(Why::RingTimeout, now.mono + ring);
                     self.outputs.push_back(Output::Leg(LegCommand::Dial { call, target, rtp_port }));
                     self.answer_dialing(call);

@@ -31,6 +31,19 @@ fn a_call_that_cannot_be_recorded_is_not_made() {
 }
 
 #[test]
+fn a_call_that_is_stored_after_its_client_gave_up_is_not_made() {
+    let mut world = World::new(json!({}));
+    world.hold_commits = true;
+    assert_eq!(world.ask(Command::Dial(Box::new(to("1001")))), None);
+    world.pass(Duration::from_millis(4500));
+    world.release();
+    assert!(world.legs.is_empty(), "{:?}", world.legs);
+    assert_eq!(world.only_meta()["end_reason"], "failed");
+    assert!(matches!(world.replies.values().next(), Some(Err(refusal)) if refusal.request.is_some()));
+    assert!(world.ask(Command::Dial(Box::new(to("1001")))).unwrap().is_ok());
+}
+
+#[test]
 fn a_changed_account_reaches_the_leg_only_when_it_is_on_disk() {
     let mut world = World::new(json!({}));
     world.hold_commits = true;
