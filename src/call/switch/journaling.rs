@@ -78,7 +78,7 @@ impl Switch {
     pub(super) fn log(&self, call: CallId, what: &str) {
         let Some(live) = self.calls.get(&call).filter(|_| self.config.log_calls) else { return };
         let direction = if live.is_inbound() { "inbound" } else { "outbound" };
-        log::info!("{call} {direction}: {what}");
+        log::info!(target: "callscoot::call", "{call} {direction}: {what}");
     }
 
     /// The session as it is now goes to disk with the next commit.

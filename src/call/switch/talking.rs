@@ -91,7 +91,7 @@ impl Switch {
             AgentEnd::Closed => self.close_if_done(now, call),
             AgentEnd::Finished => self.end(now, call, EndReason::AgentHangup, None),
             AgentEnd::Failed { error } => {
-                log::warn!("{call}: {error}");
+                log::warn!(target: "callscoot::call", "{call}: {error}");
                 self.agent_fault_told(now, call, &error);
                 self.agent_fault = Some(error.clone());
                 self.end(now, call, EndReason::AgentError, Some(error));
