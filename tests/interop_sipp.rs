@@ -11,6 +11,7 @@ use support::relay::{Fate, Relay};
 use support::service::{Service, line_to, with};
 use support::sipp::{Scenario, Sipp};
 use support::sound::Sound;
+use support::wait::until_is;
 
 const NUMBER: &str = "5550100";
 const PERSON_HERTZ: f64 = 880.0;
@@ -229,5 +230,13 @@ fn what_it_cannot_do_is_said_in_the_words_of_sip() {
     caller("uac_no_audio", port).succeeds();
     caller("uac_options", port).succeeds();
     assert!(agent.is_alone());
-    assert_eq!(service.api.get("/v1/current-call").1, json!({"current_call": null}));
+    // The refused call is a session all the same.
+    let calls = || service.api.get("/v1/calls").1["calls"].clone();
+    let refused = until_is("the end of the refused call", calls, |calls| calls[0]["end_reason"] == "failed");
+    assert!(refused[0]["end_detail"].as_str().unwrap().starts_with("488 "), "{refused}");
+    until_is(
+        "no call",
+        || service.api.get("/v1/current-call").1,
+        |now| *now == json!({"current_call": null}),
+    );
 }

@@ -162,8 +162,11 @@ impl SipLine {
                 if !body.is_empty()
                     && let Err(fault) = sdp::answer(&probe, &body)
                 {
-                    let code = refusal_of(fault);
+                    // Refused here, but told all the same: every attempt to reach us is a session.
+                    let (code, detail) = (refusal_of(fault), fault.to_string());
                     self.sip(now, Command::Reject { call, code });
+                    self.tell(LegEvent::Incoming { call, remote: remote_party(&from, asserted.as_ref()) });
+                    self.tell(LegEvent::Ended { call, end: LegEnd::Failed, code: Some(code), detail });
                     return;
                 }
                 let stage = Stage::Ringing { offer: body, local: local.ip() };

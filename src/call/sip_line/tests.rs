@@ -225,11 +225,12 @@ fn an_incoming_call_is_named_answered_and_its_audio_told_with_the_200() {
 }
 
 #[test]
-fn an_offer_without_common_audio_is_488_and_never_told_rfc3261_13_3_1_3() {
+fn an_offer_without_common_audio_is_488_and_told_as_a_call_that_failed_rfc3261_13_3_1_3() {
     for (offer, code) in [(SDP.replace("RTP/AVP 8 0", "RTP/AVP 18"), 488), ("nonsense".to_owned(), 400)] {
         let mut bench = Bench::phone();
         bench.invite(&offer);
-        assert_eq!((bench.response().code, bench.told().len()), (code, 0));
+        assert_eq!(bench.response().code, code);
+        assert_eq!(bench.told(), ["incoming +4930123".to_owned(), format!("ended Failed Some({code})")]);
     }
 }
 

@@ -235,7 +235,7 @@ impl Switch {
         self.current = self
             .calls
             .values()
-            .filter(|live| !live.without_line && live.stage != Stage::Opening)
+            .filter(|live| !live.without_line && !matches!(live.stage, Stage::Opening | Stage::Closing))
             .max_by_key(|live| (live.meta.started_unix_ms, live.call))
             .map(|live| live.call);
     }
