@@ -101,7 +101,7 @@ fn a_challenge_of_a_server_or_of_a_proxy_is_answered_with_a_digest_rfc3261_22() 
         let agent = Agent::public("ulaw_8000");
         let account = json!({"sip_username": "alice", "sip_password": "secret"});
         let service = Service::start(&with(line_to(wire.port()), account), Some(&agent));
-        support::wait::until_is(
+        until_is(
             "the registration",
             || service.api.get("/v1/status").1["sip_state"]["registered"].clone(),
             |registered| registered == true,

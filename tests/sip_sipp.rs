@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use callscoot::base::{CallIds, Rng};
 use callscoot::call::leg::{LegCommand, LegEnd, LegEvent};
+use callscoot::call::sip_line::OpenLine;
 use callscoot::run::resolver::Resolver;
 use callscoot::run::sip::{SipOptions, spawn};
 use callscoot::sys::mailbox::MailSender;
@@ -26,7 +27,8 @@ struct Phone {
 impl Phone {
     fn start() -> Self {
         let spawner = Spawner::new(unbounded().0);
-        let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), accept_strangers: true, port: 0 };
+        let open = Some(OpenLine::default());
+        let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), open };
         let resolver = Resolver::start(&spawner).unwrap();
         let (tell, events) = unbounded();
         let tell = move |event| tell.send(event).unwrap_or_default();

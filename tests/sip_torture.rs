@@ -80,7 +80,8 @@ fn each_message_of_rfc4475_gets_its_reply() {
     let mut wrong = Vec::new();
     for (name, expected) in REPLIES {
         let bytes = fs::read(format!("tests/rfc4475/{name}.dat")).unwrap();
-        let mut ua = Ua::new(Options { accept_strangers: true }, CallIds::default(), Rng::from_u64(1));
+        let mut ua =
+            Ua::new(Options { accept_strangers: true, user: None }, CallIds::default(), Rng::from_u64(1));
         let from = "192.0.2.200:5062".parse().unwrap();
         let local = "198.51.100.1:5060".parse().unwrap();
         ua.handle_input(callscoot::sys::clock::mono(), Input::Datagram { from, local, bytes: &bytes });

@@ -106,8 +106,7 @@ impl Service {
 
         let resolver = Resolver::start(spawner).map_err(refused("the resolver's threads"))?;
         let to_switch = switch.clone();
-        let options =
-            SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), accept_strangers: false, port: 0 };
+        let options = SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), open: None };
         let legs = sip::spawn(spawner, options, resolver.clone(), ids, rng.fork(), move |event| {
             to_switch.tell(Input::Leg(event));
         })

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::resolver::Resolver;
 use crate::base::{CallIds, Rng};
 use crate::call::leg::{LegCommand, LegEvent};
-use crate::call::sip_line::{Input, Output, Route, SipLine};
+use crate::call::sip_line::{Input, OpenLine, Output, Route, SipLine};
 use crate::port::udp::{UdpSocket, facing};
 use crate::sip::msg::MESSAGE_BYTES_MAX;
 use crate::sys::clock;
@@ -25,14 +25,12 @@ const ANSWERS_MAX: usize = 64;
 const DATAGRAMS_IN_A_ROW: usize = 32;
 
 /// How the thread is used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SipOptions {
     /// Where the socket is bound: usually the unspecified address; 127.0.0.1 keeps everything on this machine.
     pub bind: IpAddr,
-    /// A phone without an account: the socket opens at once on `port`, and anybody may call.
-    pub accept_strangers: bool,
-    /// Its port (0: any); with an account the account says it.
-    pub port: u16,
+    /// A phone without an account: the socket opens at once, and anybody may call.
+    pub open: Option<OpenLine>,
 }
 
 /// Starts the thread. It ends when every sender is dropped; `LegCommand::Close` before that ends its calls.
@@ -46,7 +44,7 @@ pub fn spawn(
 ) -> io::Result<MailSender<LegCommand>> {
     let (commands, commands_box) = mailbox(COMMANDS_MAX)?;
     let (answers, answers_box) = mailbox(ANSWERS_MAX)?;
-    let line = SipLine::new(options.accept_strangers.then_some(options.port), ids, rng);
+    let line = SipLine::new(options.open.clone(), ids, rng);
     spawner.spawn(Role::Sip, move || {
         let buffer = vec![0; MESSAGE_BYTES_MAX + 1];
         let mut thread =
@@ -219,7 +217,8 @@ mod tests {
     impl Phone {
         fn start(accept_strangers: bool, seed: u64) -> Self {
             let spawner = Spawner::new(unbounded().0);
-            let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), accept_strangers, port: 0 };
+            let open = accept_strangers.then(OpenLine::default);
+            let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), open };
             let resolver = Resolver::start(&spawner).unwrap();
             let (tell, events) = unbounded();
             let ids = CallIds::default();

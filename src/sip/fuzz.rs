@@ -37,7 +37,8 @@ fn feed(data: &[u8]) {
     let peer = SocketAddr::from(([192, 0, 2, 1], 5060));
     let local = SocketAddr::from(([198, 51, 100, 1], 5060));
     let mut now = virtual_time::start();
-    let mut ua = Ua::new(Options { accept_strangers: true }, CallIds::default(), Rng::from_u64(1));
+    let mut ua =
+        Ua::new(Options { accept_strangers: true, user: None }, CallIds::default(), Rng::from_u64(1));
     let call = Command::Call {
         call: CallId(9),
         target: "sip:b@192.0.2.1".into(),

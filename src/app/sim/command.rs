@@ -11,8 +11,9 @@ use crossbeam_channel::unbounded;
 use super::phone::{Input, PhoneOptions, Role};
 use super::{agent, over_sip};
 use crate::app::fault::Fault;
-use crate::base::Pii;
+use crate::base::{Number, Pii};
 use crate::call::leg::{DialTarget, RejectWhy};
+use crate::call::sip_line::OpenLine;
 use crate::port::wav;
 use crate::run::sip::SipOptions;
 use crate::sys::thread::{self, Spawner};
@@ -39,6 +40,9 @@ pub struct PhoneArgs {
     /// Call this `sip:` URI at the start, instead of answering.
     #[arg(long, value_name = "URI", conflicts_with = "refuse")]
     call: Option<String>,
+    /// The number that those whom it calls see.
+    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    from: Option<String>,
     /// Refuse every call.
     #[arg(long, value_enum)]
     refuse: Option<Refusal>,
@@ -104,6 +108,11 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> Fault {
     move |source| Fault::System { what, source }
 }
 
+/// A number as callers have one: what it shows is what policies are tried on.
+fn number(text: &str) -> Result<String, String> {
+    Number::parse(text).map(|number| number.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
 fn phone(args: PhoneArgs) -> Result<(), Fault> {
     let say = match &args.play {
         Some(path) => {
@@ -137,7 +146,7 @@ fn phone(args: PhoneArgs) -> Result<(), Fault> {
     })
     .map_err(refused("signal handlers"))?;
     let rng = clock::rng().map_err(refused("randomness"))?;
-    let sip = SipOptions { bind: args.bind, accept_strangers: true, port: args.port };
+    let sip = SipOptions { bind: args.bind, open: Some(OpenLine { port: args.port, user: args.from }) };
     // A closed pipe means that nobody listens any more: that is the end, and no fault.
     match over_sip(&spawner, rng, options, sip, (inputs, input), &mut stdout().lock()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(refused("the phone's line")(error)),

@@ -52,6 +52,7 @@ mod tests {
     use super::*;
     use crate::base::Pii;
     use crate::call::leg::DialTarget;
+    use crate::call::sip_line::OpenLine;
     use crate::dsp::{Tone, level_at};
     use crate::port::wav;
 
@@ -91,7 +92,7 @@ mod tests {
         };
         std::thread::Builder::new()
             .spawn(move || {
-                let sip = SipOptions { bind: [127, 0, 0, 1].into(), accept_strangers: true, port: 0 };
+                let sip = SipOptions { bind: [127, 0, 0, 1].into(), open: Some(OpenLine::default()) };
                 let spawner = Spawner::new(unbounded().0);
                 let mut out = Lines(told, Vec::new());
                 over_sip(&spawner, Rng::from_u64(seed), options, sip, unbounded(), &mut out).unwrap();

@@ -71,16 +71,26 @@ pub struct SipLine {
     pub(super) queries: u64,
 }
 
+/// A line that needs no account: it opens its socket at once and takes calls from anybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenLine {
+    /// UDP port; 0 lets the system choose.
+    pub port: u16,
+    /// User part of its address: the number that those whom it calls see.
+    pub user: Option<String>,
+}
+
 impl SipLine {
-    /// A line without an account. With `accept_strangers` it opens a socket on `port` at once and takes calls
-    /// from anybody; otherwise it waits for an account.
-    pub fn new(accept_strangers: Option<u16>, ids: CallIds, mut rng: Rng) -> Self {
-        let options = sip::Options { accept_strangers: accept_strangers.is_some() };
+    /// A line without an account: an open one, or one that waits for its account.
+    pub fn new(open: Option<OpenLine>, ids: CallIds, mut rng: Rng) -> Self {
+        let port = open.as_ref().map(|open| open.port);
+        let options =
+            sip::Options { accept_strangers: open.is_some(), user: open.and_then(|open| open.user) };
         let ua = Ua::new(options, ids, rng.fork());
-        let outputs = accept_strangers.map(|port| Output::Open { port }).into_iter().collect();
+        let outputs = port.map(|port| Output::Open { port }).into_iter().collect();
         Self {
             ua,
-            registrar: Registrar::new(accept_strangers),
+            registrar: Registrar::new(port),
             rng,
             calls: BTreeMap::new(),
             status: SipStatus::default(),

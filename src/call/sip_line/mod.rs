@@ -16,4 +16,4 @@ mod core;
 mod tests;
 mod words;
 
-pub use self::core::{Input, Output, Route, SipLine, Why};
+pub use self::core::{Input, OpenLine, Output, Route, SipLine, Why};

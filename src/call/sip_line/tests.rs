@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Input, Output, Route, SipLine};
+use super::{Input, OpenLine, Output, Route, SipLine};
 use crate::base::{CallId, CallIds, Number, Pii, Rng, Secret};
 use crate::call::leg::{DialTarget, LegCommand, LegEvent, RejectWhy, SipAccount, SipStatus};
 use crate::sip::msg::{Message, Name, Request, Response, read};
@@ -27,8 +27,8 @@ fn address(text: &str) -> SocketAddr {
 }
 
 impl Bench {
-    fn new(accept_strangers: Option<u16>) -> Self {
-        let line = SipLine::new(accept_strangers, CallIds::default(), Rng::from_u64(1));
+    fn new(open: Option<OpenLine>) -> Self {
+        let line = SipLine::new(open, CallIds::default(), Rng::from_u64(1));
         let now = start();
         let mut bench = Self { line, now, sent: vec![], events: vec![], opened: vec![], queries: vec![] };
         bench.drain();
@@ -37,7 +37,7 @@ impl Bench {
 
     /// A phone with an open socket.
     fn phone() -> Self {
-        let mut bench = Self::new(Some(0));
+        let mut bench = Self::new(Some(OpenLine::default()));
         bench.input(Input::Opened(Ok(address("0.0.0.0:5060"))));
         bench
     }

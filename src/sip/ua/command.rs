@@ -23,8 +23,10 @@ impl Ua {
                 }
                 let here = self.here(to, local);
                 let account = self.account.as_ref().filter(|_| self.is_server(to));
-                let from = account
-                    .map_or_else(|| format!("sip:callscoot@{}", here.contact), Account::address_of_record);
+                let from = account.map_or_else(
+                    || format!("sip:{}@{}", here.user, here.contact),
+                    Account::address_of_record,
+                );
                 let credentials = account.and_then(Account::credentials);
                 let order = Outgoing { call, target, from, peer: to, here, credentials, body };
                 let (sessions, _, mut cx) = self.split(now);

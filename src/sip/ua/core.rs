@@ -20,11 +20,13 @@ pub const UNANSWERED_MAX: usize = 16;
 const OVER_MAX: usize = 256;
 
 /// What does not change while it runs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Calls are taken from any address, account or not: a simulated phone. Otherwise only the addresses of the
     /// account's server may call.
     pub accept_strangers: bool,
+    /// User part of our own address where no account gives one; `callscoot` when unset.
+    pub user: Option<String>,
 }
 
 /// What goes in.
@@ -249,7 +251,8 @@ impl Ua {
     /// Where we are to this peer: at the account's server, as the server sees us.
     pub(super) fn here(&self, peer: SocketAddr, local: SocketAddr) -> Here {
         let at_server = self.account.as_ref().filter(|account| is_address_of(account, peer));
-        let user = at_server.map_or("callscoot", Account::user).to_owned();
+        let own = self.options.user.as_deref().unwrap_or("callscoot");
+        let user = at_server.map_or(own, Account::user).to_owned();
         let seen = self.registration.as_ref().filter(|_| at_server.is_some()).map(Registration::contact);
         Here { local, contact: seen.unwrap_or(local), user }
     }

@@ -207,7 +207,7 @@ fn options_and_info_are_answered_inside_and_outside_rfc3261_11_2() {
 
 #[test]
 fn only_the_server_may_call_and_anybody_may_ask_for_options() {
-    let mut script = Script::with(Options { accept_strangers: false });
+    let mut script = Script::with(Options { accept_strangers: false, user: None });
     script.command(Command::Use(Some(account())));
     script.look();
     let invite = request("INVITE", 1, "", "", "offer").replace('\n', "\r\n");

@@ -33,8 +33,8 @@ fn address_of(end: usize) -> SocketAddr {
 impl Network {
     pub(super) fn new(seed: u64, weather: Weather) -> Self {
         let mut rng = Rng::from_u64(seed);
-        let options = Options { accept_strangers: true };
-        let ends = [0, 1].map(|_| Ua::new(options, CallIds::default(), rng.fork()));
+        let options = Options { accept_strangers: true, user: None };
+        let ends = [0, 1].map(|_| Ua::new(options.clone(), CallIds::default(), rng.fork()));
         let now = crate::sip::virtual_time::start();
         Self { ends, events: [Vec::new(), Vec::new()], weather, rng, now, serial: 0, flying: BTreeMap::new() }
     }

@@ -34,7 +34,7 @@ pub(super) fn account() -> Account {
 
 impl Script {
     pub(super) fn new() -> Self {
-        Self::with(Options { accept_strangers: true })
+        Self::with(Options { accept_strangers: true, user: None })
     }
 
     pub(super) fn with(options: Options) -> Self {
