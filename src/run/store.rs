@@ -1,7 +1,7 @@
 //! The store thread: what the switch wants kept is committed in groups, written to files, published, answered.
 //!
 //! ```text
-//!  switch ──batches──▶ [4096] ──▶ one transaction ──▶ session files ──▶ bus ──▶ answer to the switch
+//!  switch ──batches──▶ [1024] ──▶ one transaction ──▶ session files ──▶ bus ──▶ answer to the switch
 //!                                   └─ failed, nobody waits for the answer: kept, and tried again every second
 //! ```
 //!
@@ -22,7 +22,7 @@ use crate::sys::clock;
 use crate::sys::thread::{Role, Spawner};
 
 /// Batches that wait for the thread at most: minutes of many calls. Beyond that the sender waits.
-pub const WAITING_BATCHES_MAX: usize = 4096;
+pub const WAITING_BATCHES_MAX: usize = 1024;
 /// How long the sender waits for room at most. Then it is told `StoreFault::Stuck`, and the process must end in
 /// order: a disk that answers nothing for so long loses call records otherwise.
 pub const SEND_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -66,7 +66,8 @@ pub enum StoreFault {
 
 #[derive(Debug)]
 enum Message {
-    Batch(Batch),
+    /// Boxed: the queue's places are all there from the start, and a Pi's memory is small.
+    Batch(Box<Batch>),
     ConfigRead(Seen),
 }
 
@@ -74,7 +75,7 @@ impl StoreHandle {
     /// Hands a batch over. It is stored in the order of sending; with `acknowledge` its outcome is told, without
     /// it is stored as soon as the storage can. Waits only when thousands of batches wait already.
     pub fn send(&self, batch: Batch) -> Result<(), StoreFault> {
-        self.hand_over(Message::Batch(batch))
+        self.hand_over(Message::Batch(Box::new(batch)))
     }
 
     /// The configuration was read again: batches sent from now on are built on what was `seen`. A write sent
@@ -182,10 +183,10 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
         let mut next = Some(first);
         while let Some(message) = next.take() {
             match message {
-                Message::Batch(batch) if batch.config.is_none() => group.push(batch),
+                Message::Batch(batch) if batch.config.is_none() => group.push(*batch),
                 Message::Batch(batch) => {
                     self.store(std::mem::take(&mut group));
-                    self.store_with_config(batch);
+                    self.store_with_config(*batch);
                 }
                 Message::ConfigRead(seen) => self.config.was_read(seen),
             }

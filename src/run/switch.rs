@@ -30,7 +30,7 @@ use crate::sys::mailbox::{MailSender, Undelivered, mailbox};
 use crate::sys::thread::{Role, Spawner};
 
 /// Messages that wait for the switch. It never blocks for long, so a full inbox is a bug, and loud.
-const INBOX_MAX: usize = 4096;
+const INBOX_MAX: usize = 1024;
 /// Commands that wait for one agent's thread.
 const AGENT_MAIL_MAX: usize = 256;
 /// How long a reporting thread waits for room before it says that a report was lost.
