@@ -68,23 +68,8 @@ fn batch(base: u64, n: u64) -> Batch {
 
 fn meta(id: &SessionId) -> Box<SessionMeta> {
     Box::new(SessionMeta {
-        id: id.clone(),
-        started_unix_ms: clock::now().unix_ms,
-        ended_unix_ms: None,
-        offhook_unix_ms: None,
         phase: Phase::Active,
-        direction: Direction::Outbound,
-        incoming_number: None,
-        telephony_backend: "sip",
-        policy: json!({}),
-        policy_action: None,
-        policy_reason: None,
-        client_request: None,
-        summary: None,
-        agent_id: None,
-        end_reason: None,
-        end_detail: None,
-        extra: Map::new(),
+        ..SessionMeta::new(id.clone(), Direction::Outbound, clock::now().unix_ms)
     })
 }
 

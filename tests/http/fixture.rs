@@ -9,7 +9,7 @@ use std::time::Duration;
 use callscoot::base::{Now, Secret};
 use callscoot::call::command::{Answer, Command, Refusal, RefusalKind};
 use callscoot::call::journal::{Batch, Event, EventKind, Record};
-use callscoot::call::session::{Direction, EndReason, Phase, SessionId, SessionMeta};
+use callscoot::call::session::{Direction, SessionId, SessionMeta};
 use callscoot::port::store::Writer;
 use callscoot::run::bus::Bus;
 use callscoot::run::http::{Allowed, Ask, AskError, Http, HttpOptions, spawn};
@@ -187,25 +187,7 @@ fn agent_event(id: &str, name: &str, seq: u64, text: &str) -> Event {
 
 fn meta(id: &str) -> SessionMeta {
     let Now { unix_ms, .. } = clock::now();
-    SessionMeta {
-        id: SessionId::new(id),
-        started_unix_ms: unix_ms,
-        ended_unix_ms: None,
-        offhook_unix_ms: None,
-        phase: Phase::Dialing,
-        direction: Direction::Outbound,
-        incoming_number: None,
-        telephony_backend: "sip",
-        policy: Value::Null,
-        policy_action: None,
-        policy_reason: None,
-        client_request: None,
-        summary: None,
-        agent_id: None,
-        end_reason: None::<EndReason>,
-        end_detail: None,
-        extra: serde_json::Map::new(),
-    }
+    SessionMeta::new(SessionId::new(id), Direction::Outbound, unix_ms)
 }
 
 /// Runs a test's body in a process of its own: for what concerns the whole process, as its descriptors do.

@@ -173,6 +173,32 @@ pub struct SessionMeta {
 }
 
 impl SessionMeta {
+    /// A session as it begins; what else is known of it is filled in.
+    pub fn new(id: SessionId, direction: Direction, started_unix_ms: i64) -> Self {
+        Self {
+            id,
+            started_unix_ms,
+            ended_unix_ms: None,
+            offhook_unix_ms: None,
+            phase: match direction {
+                Direction::Inbound => Phase::Incoming,
+                Direction::Outbound => Phase::Dialing,
+            },
+            direction,
+            incoming_number: None,
+            telephony_backend: "sip",
+            policy: json!({}),
+            policy_action: None,
+            policy_reason: None,
+            client_request: None,
+            summary: None,
+            agent_id: None,
+            end_reason: None,
+            end_detail: None,
+            extra: Map::new(),
+        }
+    }
+
     /// The names of the members that every session has; what else a stored object holds belongs to `extra`.
     pub fn members() -> &'static [&'static str] {
         &MEMBERS
@@ -220,23 +246,14 @@ mod tests {
 
     fn meta() -> SessionMeta {
         SessionMeta {
-            id: SessionId::new("20261122-085107-+4930"),
-            started_unix_ms: 1_795_337_467_250,
-            ended_unix_ms: None,
-            offhook_unix_ms: None,
             phase: Phase::Alerting,
-            direction: Direction::Outbound,
             incoming_number: Some("+4930".into()),
-            telephony_backend: "sip",
-            policy: json!({}),
-            policy_action: None,
-            policy_reason: None,
-            client_request: None,
-            summary: None,
-            agent_id: None,
             end_reason: Some(EndReason::RecoveredAfterCrash),
-            end_detail: None,
-            extra: Map::new(),
+            ..SessionMeta::new(
+                SessionId::new("20261122-085107-+4930"),
+                Direction::Outbound,
+                1_795_337_467_250,
+            )
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::core::Switch;
 use super::io::{Output, Why};
@@ -13,7 +13,7 @@ use crate::call::events::{EventWriter, call_event};
 use crate::call::journal::Record;
 use crate::call::leg::{LegCommand, RejectWhy, RemoteParty};
 use crate::call::policy::{self, Action};
-use crate::call::session::{Direction, EndReason, Phase, SessionMeta};
+use crate::call::session::{Direction, EndReason, SessionMeta};
 use crate::call::transcript::Transcript;
 use crate::call::variables;
 
@@ -99,28 +99,15 @@ impl Switch {
         shown: Option<String>,
     ) -> LiveCall {
         let id = self.session_ids.mint(self.local_time(now), shown.as_deref());
-        let (phase, sip_state) = match direction {
-            Direction::Inbound => (Phase::Incoming, "incoming"),
-            Direction::Outbound => (Phase::Dialing, "calling"),
+        let sip_state = match direction {
+            Direction::Inbound => "incoming",
+            Direction::Outbound => "calling",
         };
         let meta = SessionMeta {
-            id: id.clone(),
-            started_unix_ms: now.unix_ms,
-            ended_unix_ms: None,
-            offhook_unix_ms: None,
-            phase,
-            direction,
             incoming_number: shown.clone(),
             telephony_backend: self.config.selected_backend().as_str(),
             policy: self.config.policy_snapshot(),
-            policy_action: None,
-            policy_reason: None,
-            client_request: None,
-            summary: None,
-            agent_id: None,
-            end_reason: None,
-            end_detail: None,
-            extra: Map::new(),
+            ..SessionMeta::new(id.clone(), direction, now.unix_ms)
         };
         LiveCall {
             call,

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
@@ -51,23 +51,10 @@ impl House {
 
 fn meta(summary: Option<&str>) -> Box<SessionMeta> {
     Box::new(SessionMeta {
-        id: SessionId::new(ID),
-        started_unix_ms: 0,
         ended_unix_ms: summary.map(|_| 9000),
-        offhook_unix_ms: None,
         phase: Phase::Active,
-        direction: Direction::Inbound,
-        incoming_number: None,
-        telephony_backend: "sip",
-        policy: json!({}),
-        policy_action: None,
-        policy_reason: None,
-        client_request: None,
         summary: summary.map(str::to_owned),
-        agent_id: None,
-        end_reason: None,
-        end_detail: None,
-        extra: Map::new(),
+        ..SessionMeta::new(SessionId::new(ID), Direction::Inbound, 0)
     })
 }
 

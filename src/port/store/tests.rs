@@ -32,23 +32,10 @@ fn open(folder: &TempDir) -> (Writer, Recovered) {
 
 fn meta(id: &str, ended: bool) -> Box<SessionMeta> {
     Box::new(SessionMeta {
-        id: SessionId::new(id),
-        started_unix_ms: NOW_MS - 1000,
         ended_unix_ms: ended.then_some(NOW_MS),
-        offhook_unix_ms: None,
         phase: if ended { Phase::Disconnected } else { Phase::Dialing },
-        direction: Direction::Outbound,
         incoming_number: Some("+4930123".into()),
-        telephony_backend: "sip",
-        policy: json!({}),
-        policy_action: None,
-        policy_reason: None,
-        client_request: None,
-        summary: None,
-        agent_id: None,
-        end_reason: None,
-        end_detail: None,
-        extra: Map::new(),
+        ..SessionMeta::new(SessionId::new(id), Direction::Outbound, NOW_MS - 1000)
     })
 }
 

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::{Map, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
 use crate::call::journal::{ConfigWrite, Event};
-use crate::call::session::{Direction, Phase, SessionId, SessionMeta};
+use crate::call::session::{Direction, SessionId, SessionMeta};
 use crate::port::config_file;
 use crate::run::bus::Heard;
 use crate::sys::clock::{mono, now};
@@ -61,25 +61,7 @@ impl House {
 }
 
 fn opened(id: &str) -> Record {
-    Record::SessionOpened(Box::new(SessionMeta {
-        id: SessionId::new(id),
-        started_unix_ms: 0,
-        ended_unix_ms: None,
-        offhook_unix_ms: None,
-        phase: Phase::Incoming,
-        direction: Direction::Inbound,
-        incoming_number: None,
-        telephony_backend: "sip",
-        policy: json!({}),
-        policy_action: None,
-        policy_reason: None,
-        client_request: None,
-        summary: None,
-        agent_id: None,
-        end_reason: None,
-        end_detail: None,
-        extra: Map::new(),
-    }))
+    Record::SessionOpened(Box::new(SessionMeta::new(SessionId::new(id), Direction::Inbound, 0)))
 }
 
 fn event(seq: u64, kind: EventKind) -> Arc<Event> {
