@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> Result<(), Fault> {
         Signal::Stop => tell.send(()).is_ok(),
         Signal::Reload => true,
     })
-    .map_err(|source| Fault::System { what: "signal handlers", source })?;
+    .map_err(Fault::refused("signal handlers"))?;
     let client = ApiClient::new(environment.client_base(), environment.api_token.clone());
     let queued = client.post("/v1/outbound-calls", &json!({ "number": options.number, "echo": true }))?;
     let session_id = queued["session_id"].as_str().unwrap_or_default();

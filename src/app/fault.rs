@@ -43,6 +43,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// For `map_err`: the system refused this.
+    pub fn refused(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+
     /// EX_CONFIG 78, EX_IOERR 74, EX_OSERR 71, EX_SOFTWARE 70, EX_UNAVAILABLE 69, 1 for the rest.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

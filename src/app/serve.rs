@@ -40,7 +40,8 @@ pub fn run() -> Result<(), Fault> {
     let (died, deaths) = unbounded();
     let spawner = Spawner::new(died);
     let (tell, signals) = unbounded();
-    signal::listen(&spawner, move |signal| tell.send(signal).is_ok()).map_err(refused("signal handlers"))?;
+    signal::listen(&spawner, move |signal| tell.send(signal).is_ok())
+        .map_err(Fault::refused("signal handlers"))?;
     let service = Service::start(&spawner, &environment)?;
     log::info!("API on http://{}", service.http.address);
     service.supervise(&signals, &deaths)
@@ -52,10 +53,6 @@ struct Service {
     config_path: PathBuf,
     switch_thread: JoinHandle<Option<()>>,
     store_thread: JoinHandle<Option<()>>,
-}
-
-fn refused(what: &'static str) -> impl FnOnce(io::Error) -> Fault {
-    move |source| Fault::System { what, source }
 }
 
 impl Service {
@@ -72,7 +69,7 @@ impl Service {
         let (mut writer, recovered) =
             Writer::open(&environment.state_dir, clock::now()).map_err(|error| store_fault(&error))?;
         let files = SessionFiles::open(&environment.state_dir).map_err(|error| store_fault(&error))?;
-        let mut rng = clock::rng().map_err(refused("randomness"))?;
+        let mut rng = clock::rng().map_err(Fault::refused("randomness"))?;
         let ids = CallIds::default();
         let agent = environment.agent.clone();
         let setup =
@@ -95,7 +92,7 @@ impl Service {
         let (store, store_thread) = store::spawn(spawner, parts, move |commit, result| {
             to_switch.tell(Input::Committed { commit, result });
         })
-        .map_err(refused("the store's thread"))?;
+        .map_err(Fault::refused("the store's thread"))?;
         if let Some(batch) = unsaved {
             store.send(batch).map_err(|fault| store_fault(&fault))?;
         }
@@ -104,13 +101,13 @@ impl Service {
         let allowed = Allowed::default();
         let http = start_http(spawner, environment, &allowed, &switch, bus)?;
 
-        let resolver = Resolver::start(spawner).map_err(refused("the resolver's threads"))?;
+        let resolver = Resolver::start(spawner).map_err(Fault::refused("the resolver's threads"))?;
         let to_switch = switch.clone();
         let options = SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), open: None };
         let legs = sip::spawn(spawner, options, resolver.clone(), ids, rng.fork(), move |event| {
             to_switch.tell(Input::Leg(event));
         })
-        .map_err(refused("the SIP thread"))?;
+        .map_err(Fault::refused("the SIP thread"))?;
         let ends = SwitchEnds {
             legs,
             store,
@@ -125,7 +122,8 @@ impl Service {
                 });
             }),
         };
-        let switch_thread = switch::spawn(core, inbox, ends).map_err(refused("the switch's thread"))?;
+        let switch_thread =
+            switch::spawn(core, inbox, ends).map_err(Fault::refused("the switch's thread"))?;
         Ok(Self { http, switch, config_path, switch_thread, store_thread })
     }
 

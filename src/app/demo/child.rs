@@ -32,16 +32,16 @@ impl Program {
         environment: &[(&str, &str)],
         log: &Path,
     ) -> Result<Self, Fault> {
-        let refused = |what| move |source| Fault::System { what, source };
-        let log = std::fs::File::create(log).map_err(refused("a log file"))?;
-        let mut command = Command::new(std::env::current_exe().map_err(refused("its own path"))?);
+        let log = std::fs::File::create(log).map_err(Fault::refused("a log file"))?;
+        let mut command = Command::new(std::env::current_exe().map_err(Fault::refused("its own path"))?);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         for variable in
             ["CALLSCOOT_API_TOKEN", "ELEVENLABS_API_KEY", "STATE_DIRECTORY", "CONFIGURATION_DIRECTORY"]
         {
             command.env_remove(variable);
         }
-        let mut child = command.envs(environment.iter().copied()).spawn().map_err(refused("a process"))?;
+        let mut child =
+            command.envs(environment.iter().copied()).spawn().map_err(Fault::refused("a process"))?;
         let (tell, lines) = unbounded();
         if let Some(out) = child.stdout.take() {
             let read = move || {
@@ -53,7 +53,7 @@ impl Program {
                     }
                 }
             };
-            spawner.spawn(Role::Sim, read).map_err(refused("a thread"))?;
+            spawner.spawn(Role::Sim, read).map_err(Fault::refused("a thread"))?;
         }
         Ok(Self { name, child, lines })
     }

@@ -93,19 +93,15 @@ fn agent_service(options: &agent::Options) -> Result<(), Fault> {
         signal::Signal::Stop => stopped.send(Ok(())).is_ok(),
         signal::Signal::Reload => true,
     })
-    .map_err(refused("signal handlers"))?;
+    .map_err(Fault::refused("signal handlers"))?;
     let (options, served_by) = (options.clone(), spawner.clone());
     spawner
         .spawn(thread::Role::Sim, move || tell.send(agent::run(&options, &served_by)))
-        .map_err(refused("a thread"))?;
+        .map_err(Fault::refused("a thread"))?;
     match ended.recv() {
         Ok(Err(error)) => Err(Fault::Config(error.to_string())),
         Ok(Ok(())) | Err(_) => Ok(()),
     }
-}
-
-fn refused(what: &'static str) -> impl FnOnce(io::Error) -> Fault {
-    move |source| Fault::System { what, source }
 }
 
 /// A number as callers have one: what it shows is what policies are tried on.
@@ -144,12 +140,14 @@ fn phone(args: PhoneArgs) -> Result<(), Fault> {
         signal::Signal::Stop => stop.send(Input::Stop).is_ok(),
         signal::Signal::Reload => true,
     })
-    .map_err(refused("signal handlers"))?;
-    let rng = clock::rng().map_err(refused("randomness"))?;
+    .map_err(Fault::refused("signal handlers"))?;
+    let rng = clock::rng().map_err(Fault::refused("randomness"))?;
     let sip = SipOptions { bind: args.bind, open: Some(OpenLine { port: args.port, user: args.from }) };
     // A closed pipe means that nobody listens any more: that is the end, and no fault.
     match over_sip(&spawner, rng, options, sip, (inputs, input), &mut stdout().lock()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(refused("the phone's line")(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fault::refused("the phone's line")(error))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

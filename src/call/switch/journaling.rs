@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::core::Switch;
-use super::io::{AskId, Input, Output};
+use super::io::{AskId, Output};
 use super::live::LiveCall;
 use crate::base::{CallId, Now};
 use crate::call::command::{Answer, Refusal, RefusalKind};
@@ -161,10 +161,4 @@ pub(super) fn refusal_of(error: &CommitError) -> Refusal {
         CommitError::Storage(_) => RefusalKind::Storage,
     };
     Refusal::new(kind, error.to_string())
-}
-
-impl From<crate::call::leg::LegEvent> for Input {
-    fn from(event: crate::call::leg::LegEvent) -> Self {
-        Self::Leg(event)
-    }
 }
