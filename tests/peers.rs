@@ -53,20 +53,22 @@ fn the_agent_of_the_tests_speaks_with_the_vendors_own_sdk() {
         let mut sdk = sdk::start(&agent.base_url(), AGENT_ID, private.then_some(API_KEY));
         let mut conversation = agent.conversation();
         assert_eq!(conversation.initiation["dynamic_variables"]["caller_id"], "5550100");
+        conversation.say(1, "Write to me. Interrupt me.", &Sound::tone(16_000, CALLEE_HERTZ, 1000));
+        sdk.event("the reply", |event| event["event"] == "agent");
         conversation.hears(CALLER_HERTZ, 500);
-        conversation.say(1, "Good morning.", &Sound::tone(16_000, CALLEE_HERTZ, 1000));
-        sdk.event("the reply", |event| event["text"] == "Good morning.");
         assert_eq!(conversation.message("contextual_update")["text"], "Written by the SDK.");
         assert_eq!(conversation.message("user_message")["text"], "Asked by the SDK.");
         conversation.understood("Hello.");
-        sdk.event("the transcript", |event| event["event"] == "transcript" && event["text"] == "Hello.");
+        sdk.event("the transcript", |event| event["event"] == "user" && event["text"] == "Hello.");
         conversation.send(&json!({"type": "ping", "ping_event": {"event_id": 17, "ping_ms": 48}}));
         assert_eq!(conversation.message("pong")["event_id"], 17);
         conversation.interrupt(1);
         conversation.send_audio(1, &[0; 1600]);
         sdk.event("the interruption", |event| event["event"] == "interrupt");
         conversation.close(1000);
-        sdk.event("the end", |event| event["event"] == "conversation" && event["id"] == "conv_of_the_tests");
+        sdk.event("the end", |event| {
+            event["event"] == "over" && event["conversation_id"] == "conv_of_the_tests"
+        });
         let audio = sdk.events().into_iter().filter_map(|event| event["bytes"].as_u64());
         assert_eq!(audio.sum::<u64>(), 32_000, "a second of sound, and nothing of what was interrupted");
     }

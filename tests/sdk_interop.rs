@@ -3,18 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed check is a failed test")]
 
-use std::process::Command;
+mod support;
+
 use std::sync::Arc;
 
 use callscoot::app::sim::agent::{Options, Script, Server};
 use callscoot::sys::thread::{Role, Spawner};
 use crossbeam_channel::unbounded;
 use serde_json::{Value, json};
+use support::sdk;
 
 /// A whole conversation: what the SDK noticed, and what the simulated agent said about it.
 fn converse(key: Option<&str>) -> (Vec<Value>, Vec<Value>) {
-    let python = "target/pyenv/bin/python";
-    assert!(std::path::Path::new(python).exists(), "{python} is missing: run `make setup`");
     let script: Script = serde_json::from_value(json!({
         "input_format": "pcm_16000", "output_format": "pcm_16000", "ping_interval_ms": 300,
         "steps": [
@@ -37,15 +37,10 @@ fn converse(key: Option<&str>) -> (Vec<Value>, Vec<Value>) {
     let spawner = Spawner::new(unbounded().0);
     let threads = spawner.clone();
     spawner.spawn(Role::Sim, move || server.accept_all(&threads)).unwrap();
-    let output = Command::new("timeout")
-        .args(["60", python, "tests/sdk/client.py", &base_url])
-        .args(key)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    let noticed = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    (noticed, told.try_iter().collect())
+    let mut sdk = sdk::start(&base_url, "agent_7", key);
+    sdk.event("the end", |event| event["event"] == "over");
+    assert!(sdk.ended().success());
+    (sdk.events(), told.try_iter().collect())
 }
 
 fn of<'l>(lines: &'l [Value], event: &str) -> Vec<&'l Value> {
@@ -61,7 +56,7 @@ fn check(noticed: &[Value], told: &[Value]) {
     // All of the three replies' audio came: 5.5 s at 16 kHz.
     assert_eq!(of(noticed, "over")[0]["played_bytes"], 5500 * 32);
     assert!(of(noticed, "over")[0]["conversation_id"].as_str().unwrap().starts_with("conv_"));
-    assert_eq!(of(told, "initiated")[0]["dynamic_variables"], json!({"caller_id": "+15550100"}));
+    assert_eq!(of(told, "initiated")[0]["dynamic_variables"], json!({"caller_id": "5550100"}));
     assert_eq!(of(told, "tool_result")[0]["result"], "order 7 is shipped");
     assert_eq!(of(told, "tool_result")[0]["is_error"], false);
     assert!(of(told, "pong").len() >= 2 && !of(told, "heard").is_empty(), "{told:?}");

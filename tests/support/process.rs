@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -24,6 +24,7 @@ pub struct Process {
     child: Child,
     out: Lines,
     err: Lines,
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Process {
@@ -43,9 +44,9 @@ impl Process {
         }
         guarded.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = guarded.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        let out = keep_lines(child.stdout.take().unwrap());
-        let err = keep_lines(child.stderr.take().unwrap());
-        Self { name, child, out, err }
+        let (out, out_reader) = keep_lines(child.stdout.take().unwrap());
+        let (err, err_reader) = keep_lines(child.stderr.take().unwrap());
+        Self { name, child, out, err, readers: [out_reader, err_reader] }
     }
 
     /// The process id.
@@ -83,18 +84,20 @@ impl Process {
     /// Waits until `look` finds something, and fails at once should the program end first.
     pub fn until<T>(&mut self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         until(&format!("{}: {what}", self.name), || {
+            // Asked before the look: what it said last is read by then.
+            let ended = self.ended_and_read();
             let found = look();
-            if found.is_none() {
-                self.fail_if_ended(what);
+            if let (None, Some(status)) = (&found, ended) {
+                panic!("{} ended ({status}) before {what}", self.name);
             }
             found
         })
     }
 
-    fn fail_if_ended(&mut self, what: &str) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("{} ended ({status}) before {what}", self.name);
-        }
+    /// Its status, once it has ended and all that it said was read.
+    fn ended_and_read(&mut self) -> Option<ExitStatus> {
+        let read = self.readers.iter().all(JoinHandle::is_finished);
+        self.child.try_wait().unwrap().filter(|_| read)
     }
 
     /// Sends a signal to the program alone, unless it has ended.
@@ -175,14 +178,14 @@ fn json_lines(lines: &Lines) -> Vec<Value> {
     lines.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn keep_lines(from: impl Read + Send + 'static) -> Lines {
+fn keep_lines(from: impl Read + Send + 'static) -> (Lines, JoinHandle<()>) {
     let lines = Lines::default();
     let kept = Arc::clone(&lines);
-    thread::spawn(move || {
+    let reader = thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n') {
             let Ok(line) = line else { return };
             kept.lock().unwrap().push(String::from_utf8_lossy(&line).trim_end().to_owned());
         }
     });
-    lines
+    (lines, reader)
 }
