@@ -12,6 +12,7 @@
 
 mod access;
 mod body;
+mod endpoint;
 mod path;
 mod request;
 mod response;

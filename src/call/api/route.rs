@@ -2,6 +2,7 @@
 
 use super::access::{Access, Origin};
 use super::body::{Fields, check_media_type};
+use super::endpoint::{Endpoint, Resource, id_is_fine};
 use super::path::{parameter, segments};
 use super::request::Request;
 use super::response::Response;
@@ -12,8 +13,6 @@ use crate::call::session::SessionId;
 pub const CALLS_LIMIT_MAX: usize = 1000;
 /// Sessions in one list when nothing is said.
 const CALLS_LIMIT_DEFAULT: usize = 20;
-/// Bytes of an id in a path; longer ones name nothing.
-const ID_BYTES_MAX: usize = 384;
 
 /// What a request comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,132 +100,58 @@ pub fn route(request: &Request<'_>, access: &Access<'_>) -> Routed {
 fn action(request: &Request<'_>, access: &Access<'_>) -> Result<Action, Response> {
     let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
     let segments = segments(path);
-    let segments: Option<Vec<&str>> =
-        segments.as_ref().map(|segments| segments.iter().map(String::as_str).collect());
-    if !matches!(segments.as_deref(), Some(["health"] | ["v1", "health"])) {
+    let found = segments.as_deref().and_then(Endpoint::find);
+    if !found.is_some_and(|(endpoint, _)| endpoint.is_open()) {
         access.check_token(request)?;
     }
-    let endpoint = segments.as_deref().and_then(Endpoint::of);
-    let endpoint = endpoint.ok_or_else(|| Response::problem(404, "not found"))?;
-    let allow = endpoint.methods();
-    if !allow.split(", ").any(|method| method == request.method) {
-        return Err(Response::problem(405, "method not allowed").with_header("Allow", allow));
+    let (endpoint, id) = found.ok_or_else(|| Response::problem(404, "not found"))?;
+    if !endpoint.has(request.method) {
+        return Err(Response::problem(405, "method not allowed").with_header("Allow", endpoint.methods));
     }
     check_media_type(request)?;
-    endpoint.action(request, query)
+    asked(endpoint.resource, id, request, query)
 }
 
-/// One resource of the API.
-enum Endpoint {
-    Health,
-    Status,
-    Config,
-    OutboundCalls,
-    PendingRequests,
-    PendingRequest(String),
-    CurrentCall,
-    Calls,
-    Call(SessionRef),
-    CallEvents(SessionRef),
-    EventStream,
-    ContextualUpdate(SessionRef),
-    UserMessage(SessionRef),
-    Answer(SessionRef),
-    Hangup(SessionRef),
-}
-
-impl Endpoint {
-    fn of(segments: &[&str]) -> Option<Self> {
-        Some(match segments {
-            ["health"] | ["v1", "health"] => Self::Health,
-            ["v1", "status"] => Self::Status,
-            ["v1", "config"] => Self::Config,
-            ["v1", "outbound-calls"] => Self::OutboundCalls,
-            ["v1", "pending-call-requests"] => Self::PendingRequests,
-            ["v1", "pending-call-requests", id] if id_is_fine(id) => Self::PendingRequest((*id).to_owned()),
-            ["v1", "current-call"] => Self::CurrentCall,
-            ["v1", "current-call", verb] => Self::of_verb(verb, SessionRef::Current)?,
-            ["v1", "calls"] => Self::Calls,
-            ["v1", "calls", id] if id_is_fine(id) => Self::Call(session(id)),
-            ["v1", "calls", id, "events"] if id_is_fine(id) => Self::CallEvents(session(id)),
-            ["v1", "calls", id, verb] if id_is_fine(id) => Self::of_verb(verb, session(id))?,
-            ["v1", "events", "stream"] => Self::EventStream,
-            _ => return None,
-        })
-    }
-
-    fn of_verb(verb: &str, session: SessionRef) -> Option<Self> {
-        Some(match verb {
-            "contextual-update" => Self::ContextualUpdate(session),
-            "user-message" => Self::UserMessage(session),
-            "answer" => Self::Answer(session),
-            "hangup" => Self::Hangup(session),
-            _ => return None,
-        })
-    }
-
-    /// The value of `Allow`. A stream has no end, so there is no HEAD of it.
-    fn methods(&self) -> &'static str {
-        match self {
-            Self::Health
-            | Self::Status
-            | Self::CurrentCall
-            | Self::Calls
-            | Self::Call(_)
-            | Self::CallEvents(_) => "GET, HEAD",
-            Self::Config => "GET, HEAD, PATCH",
-            Self::PendingRequests => "GET, HEAD, POST",
-            Self::PendingRequest(_) => "GET, HEAD, DELETE",
-            Self::EventStream => "GET",
-            Self::OutboundCalls
-            | Self::ContextualUpdate(_)
-            | Self::UserMessage(_)
-            | Self::Answer(_)
-            | Self::Hangup(_) => "POST",
+/// The method is one that the resource has.
+fn asked(
+    resource: Resource,
+    id: Option<&str>,
+    request: &Request<'_>,
+    query: &str,
+) -> Result<Action, Response> {
+    let reads = matches!(request.method, "GET" | "HEAD");
+    let request_id = || id.unwrap_or_default().to_owned();
+    let session = id.map_or(SessionRef::Current, session);
+    Ok(Action::Ask(match resource {
+        Resource::Health => return Ok(Action::Respond(health())),
+        Resource::Calls => return Ok(Action::Read(Read::Sessions(limit(query)?))),
+        Resource::Call => return Ok(Action::Read(Read::Session(session))),
+        Resource::CallEvents => return Ok(Action::Read(Read::AgentEvents(session))),
+        Resource::EventStream => return Ok(Action::Stream(selection(request, query)?)),
+        Resource::Status => Command::Status,
+        Resource::CurrentCall => Command::CurrentCall,
+        Resource::Config if reads => Command::Config,
+        Resource::Config => Command::PatchConfig(Fields::of(request)?.into_members()),
+        Resource::OutboundCalls => Command::Dial(Box::new(Fields::of(request)?.into_outbound()?)),
+        Resource::PendingRequests if reads => Command::ListPending,
+        Resource::PendingRequests => Command::CreatePending(Box::new(Fields::of(request)?.into_pending()?)),
+        Resource::PendingRequest if reads => Command::Pending(request_id()),
+        Resource::PendingRequest => Command::DeletePending(request_id()),
+        Resource::ContextualUpdate => Command::ContextualUpdate(session, Fields::of(request)?.into_text()?),
+        Resource::UserMessage => Command::UserMessage(session, Fields::of(request)?.into_text()?),
+        Resource::Answer => {
+            Fields::of(request)?;
+            Command::Answer(session)
         }
-    }
-
-    /// The method is one of `methods`.
-    fn action(self, request: &Request<'_>, query: &str) -> Result<Action, Response> {
-        let reads = matches!(request.method, "GET" | "HEAD");
-        Ok(Action::Ask(match self {
-            Self::Health => return Ok(Action::Respond(health())),
-            Self::Calls => return Ok(Action::Read(Read::Sessions(limit(query)?))),
-            Self::Call(session) => return Ok(Action::Read(Read::Session(session))),
-            Self::CallEvents(session) => return Ok(Action::Read(Read::AgentEvents(session))),
-            Self::EventStream => return Ok(Action::Stream(selection(request, query)?)),
-            Self::Status => Command::Status,
-            Self::CurrentCall => Command::CurrentCall,
-            Self::Config if reads => Command::Config,
-            Self::Config => Command::PatchConfig(Fields::of(request)?.into_members()),
-            Self::OutboundCalls => Command::Dial(Box::new(Fields::of(request)?.into_outbound()?)),
-            Self::PendingRequests if reads => Command::ListPending,
-            Self::PendingRequests => Command::CreatePending(Box::new(Fields::of(request)?.into_pending()?)),
-            Self::PendingRequest(id) if reads => Command::Pending(id),
-            Self::PendingRequest(id) => Command::DeletePending(id),
-            Self::ContextualUpdate(session) => {
-                Command::ContextualUpdate(session, Fields::of(request)?.into_text()?)
-            }
-            Self::UserMessage(session) => Command::UserMessage(session, Fields::of(request)?.into_text()?),
-            Self::Answer(session) => {
-                Fields::of(request)?;
-                Command::Answer(session)
-            }
-            Self::Hangup(session) => {
-                Fields::of(request)?;
-                Command::Hangup(session)
-            }
-        }))
-    }
+        Resource::Hangup => {
+            Fields::of(request)?;
+            Command::Hangup(session)
+        }
+    }))
 }
 
 fn health() -> Response {
     Response::json(200, &serde_json::json!({"ok": true, "version": env!("CARGO_PKG_VERSION")}))
-}
-
-/// An id is looked up as it is; what could never be one names nothing.
-fn id_is_fine(id: &str) -> bool {
-    !id.is_empty() && id.len() <= ID_BYTES_MAX && id != "." && id != ".." && !id.contains(['/', '\\', '\0'])
 }
 
 fn session(id: &str) -> SessionRef {
