@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::conversation::Overrides;
 use super::pending::PendingRequest;
+use super::readiness::Readiness;
 use super::session::SessionId;
 
 /// Which session a client means.
@@ -73,6 +74,10 @@ pub struct CallRequest {
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
+    /// `GET /healthz`: does the switch answer.
+    Health,
+    /// `GET /readyz`: could a call be made now.
+    Readiness,
     /// `GET /v1/status`.
     Status,
     /// `GET /v1/config`.
@@ -112,7 +117,9 @@ impl Command {
                 SessionRef::Id(id) => Some(id),
                 SessionRef::Current => None,
             },
-            Self::Status
+            Self::Health
+            | Self::Readiness
+            | Self::Status
             | Self::Config
             | Self::PatchConfig(_)
             | Self::Dial(_)
@@ -128,6 +135,10 @@ impl Command {
 /// What the switch answers when it does what was asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
+    /// The switch is there.
+    Alive,
+    /// What works, part by part.
+    Readiness(Readiness),
     /// The whole body of `GET /v1/status`.
     Status(Value),
     /// The configuration, secrets masked.

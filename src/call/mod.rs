@@ -16,6 +16,7 @@ pub mod leg;
 pub mod leg_audio;
 pub mod pending;
 pub mod policy;
+pub mod readiness;
 pub mod session;
 pub mod sip_line;
 pub mod switch;

@@ -8,6 +8,8 @@
 //! The thread ends when its handle is dropped: what waits is stored, the log is emptied, the bus is closed.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -51,6 +53,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct StoreHandle {
     messages: Sender<Message>,
+    works: Arc<AtomicBool>,
 }
 
 /// The store takes nothing more. Call records would be lost, so the process must end in order.
@@ -72,6 +75,11 @@ enum Message {
 }
 
 impl StoreHandle {
+    /// Whether the last commit found a storage that works.
+    pub fn works(&self) -> bool {
+        self.works.load(Ordering::Relaxed)
+    }
+
     /// Hands a batch over. It is stored in the order of sending; with `acknowledge` its outcome is told, without
     /// it is stored as soon as the storage can. Waits only when thousands of batches wait already.
     pub fn send(&self, batch: Batch) -> Result<(), StoreFault> {
@@ -108,10 +116,11 @@ pub fn spawn(
     let (messages, waiting) = bounded(WAITING_BATCHES_MAX);
     let reader = parts.writer.reader().map_err(io::Error::other)?;
     let Parts { writer, files, config, bus } = parts;
-    let store =
-        Store { desk: Desk { writer, reader, files, bus }, config, kept: Vec::new(), outage: None, tell };
+    let works = Arc::new(AtomicBool::new(true));
+    let desk = Desk { writer, reader, files, bus, works: works.clone() };
+    let store = Store { desk, config, kept: Vec::new(), outage: None, tell };
     let thread = spawner.spawn(Role::Store, move || store.run(&waiting))?;
-    Ok((StoreHandle { messages }, thread))
+    Ok((StoreHandle { messages, works }, thread))
 }
 
 /// Where a committed group goes.
@@ -120,6 +129,7 @@ struct Desk {
     reader: Reader,
     files: SessionFiles,
     bus: Bus,
+    works: Arc<AtomicBool>,
 }
 
 struct Store<T> {
@@ -144,6 +154,8 @@ impl Desk {
     /// Commits a group; what was stored goes to files and listeners.
     fn commit(&mut self, group: &[Batch]) -> Vec<Result<(), BatchError>> {
         let results = self.writer.commit(group);
+        let works = !results.iter().any(|result| matches!(result, Err(BatchError::Storage(_))));
+        self.works.store(works, Ordering::Relaxed);
         let stored = || group.iter().zip(&results).filter(|(_, result)| result.is_ok());
         let records = || stored().flat_map(|(batch, _)| &batch.records);
         // Files first, so that who hears of an event finds it there.

@@ -37,6 +37,8 @@ const AGENT_MAIL_MAX: usize = 256;
 const REPORT_WAIT: Duration = Duration::from_secs(1);
 /// How long a client's question may take.
 const ASK_WAIT: Duration = Duration::from_secs(5);
+/// How long a probe may take: the one who asks has a limit of its own, often of a second or a few.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 enum Mail {
     Input(Box<Input>),
@@ -79,13 +81,15 @@ impl SwitchHandle {
 
     /// Asks, and waits for the answer.
     pub fn ask(&self, command: Command) -> Result<Reply, AskError> {
+        let is_probe = matches!(command, Command::Health | Command::Readiness);
+        let wait = if is_probe { PROBE_WAIT } else { ASK_WAIT };
         let (reply, answered) = bounded(1);
         let mail = Mail::Ask { command: Box::new(command), reply };
-        self.inbox.send_timeout(mail, ASK_WAIT).map_err(|error| match error {
+        self.inbox.send_timeout(mail, wait).map_err(|error| match error {
             crossbeam_channel::SendTimeoutError::Timeout(_) => AskError::Busy,
             crossbeam_channel::SendTimeoutError::Disconnected(_) => AskError::Stopping,
         })?;
-        answered.recv_timeout(ASK_WAIT).map_err(|error| match error {
+        answered.recv_timeout(wait).map_err(|error| match error {
             RecvTimeoutError::Timeout => AskError::Busy,
             RecvTimeoutError::Disconnected => AskError::Stopping,
         })
@@ -218,11 +222,17 @@ impl Shell {
         }
     }
 
-    /// To the status: what only this floor knows of the machine.
+    /// To the status and the readiness: what only this floor knows of the machine.
     fn with_machine(&self, mut reply: Reply) -> Reply {
         if let Ok(Answer::Status(Value::Object(status))) = &mut reply {
             status.insert("realtime".into(), self.ends.media.realtime().into());
             status.insert("clock_synced".into(), clock::is_synchronised().into());
+        }
+        if let Ok(Answer::Readiness(readiness)) = &mut reply
+            && !self.ends.store.works()
+        {
+            readiness.storage =
+                Some("the last change could not be stored: check the disk of the state directory".into());
         }
         reply
     }

@@ -18,6 +18,8 @@ fn answers_and_errors_are_json_with_their_media_type_and_the_connection_closes()
     let api = Api::start();
     for (method, target, body, status) in [
         ("GET", "/health", "", 200),
+        ("GET", "/healthz", "", 200),
+        ("GET", "/readyz", "", 200),
         ("GET", "/v1/status", "", 200),
         ("GET", "/v1/config", "", 200),
         ("PATCH", "/v1/config", r#"{"latency_msec":70}"#, 200),
@@ -56,7 +58,9 @@ fn answers_and_errors_are_json_with_their_media_type_and_the_connection_closes()
 #[test]
 fn head_is_get_without_a_body() {
     let api = Api::start();
-    for target in ["/v1/health", "/v1/status", "/v1/calls", "/v1/calls/none", "/nothing"] {
+    for target in
+        ["/v1/health", "/healthz", "/readyz", "/v1/status", "/v1/calls", "/v1/calls/none", "/nothing"]
+    {
         let (get, head) = (api.get(target), api.request("HEAD", target, ""));
         assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{target}");
         assert_eq!(head.field("content-length"), get.field("content-length"));
@@ -181,11 +185,32 @@ fn a_command_for_an_unknown_session_is_404_and_for_an_ended_one_409() {
 fn a_switch_that_does_not_answer_is_503_and_health_still_answers() {
     let api = Api::start();
     api.switch.lock().unwrap().stuck = true;
-    for target in ["/v1/status", "/v1/calls/current", "/v1/events/stream"] {
+    for target in ["/healthz", "/readyz", "/v1/status", "/v1/calls/current", "/v1/events/stream"] {
         let busy = api.get(target);
         assert_eq!((busy.status, busy.field("retry-after")), (503, Some("1")), "{target}");
     }
     api.check_health();
+}
+
+#[test]
+fn what_is_not_ready_is_named_in_a_problem_of_rfc9457() {
+    let api = Api::with_token(Some("t"));
+    let ready = api.get("/readyz");
+    assert_eq!((ready.status, &ready.json()["ready"]), (200, &json!(true)));
+    let storage = Some("the disk is full".to_owned());
+    api.switch.lock().unwrap().readiness.storage = storage;
+    let not_ready = api.get("/readyz");
+    let body = not_ready.json();
+    assert_eq!((not_ready.status, &body["status"], &body["ready"]), (503, &json!(503), &json!(false)));
+    assert_eq!(
+        (&body["error"], &body["detail"]),
+        (&json!("not ready: storage: the disk is full"), &body["error"])
+    );
+    assert_eq!(
+        body["checks"],
+        json!({"telephony": {"ok": true}, "agent": {"ok": true}, "api": {"ok": true},
+            "storage": {"ok": false, "detail": "the disk is full"}})
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use callscoot::base::{Now, Secret};
 use callscoot::call::command::{Answer, Command, Refusal, RefusalKind};
 use callscoot::call::journal::{Batch, Event, EventKind, Record};
+use callscoot::call::readiness::Readiness;
 use callscoot::call::session::{Direction, SessionId, SessionMeta};
 use callscoot::port::store::Writer;
 use callscoot::run::bus::Bus;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 pub(crate) struct FakeSwitch {
     pub(crate) asked: Vec<Command>,
     pub(crate) current: Option<Value>,
+    pub(crate) readiness: Readiness,
     /// It does not answer in time.
     pub(crate) stuck: bool,
 }
@@ -153,6 +155,8 @@ fn ask(switch: Arc<Mutex<FakeSwitch>>) -> Ask {
             return Err(AskError::Busy);
         }
         Ok(match command {
+            Command::Health => Ok(Answer::Alive),
+            Command::Readiness => Ok(Answer::Readiness(switch.readiness.clone())),
             Command::Status => Ok(Answer::Status(json!({"services": {}}))),
             Command::Config => Ok(Answer::Config(json!({"sip_password": "***"}))),
             Command::PatchConfig(members) => Ok(Answer::ConfigSaved(Value::Object(members))),

@@ -10,6 +10,8 @@ const WRITE: &str = "POST";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource {
     Health,
+    Liveness,
+    Readiness,
     Status,
     Config,
     OutboundCalls,
@@ -40,9 +42,11 @@ const fn at(path: &'static str, methods: &'static str, resource: Resource) -> En
     Endpoint { path, methods, resource }
 }
 
-pub(super) const ENDPOINTS: [Endpoint; 20] = [
+pub(super) const ENDPOINTS: [Endpoint; 22] = [
     at("/health", READ, Resource::Health),
     at("/v1/health", READ, Resource::Health),
+    at("/healthz", READ, Resource::Liveness),
+    at("/readyz", READ, Resource::Readiness),
     at("/v1/status", READ, Resource::Status),
     at("/v1/config", "GET, HEAD, PATCH", Resource::Config),
     at("/v1/outbound-calls", WRITE, Resource::OutboundCalls),
@@ -71,7 +75,7 @@ impl Endpoint {
 
     /// Whether it may be asked without a token.
     pub(super) fn is_open(self) -> bool {
-        self.resource == Resource::Health
+        matches!(self.resource, Resource::Health | Resource::Liveness | Resource::Readiness)
     }
 
     pub(super) fn has(self, method: &str) -> bool {

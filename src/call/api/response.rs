@@ -1,7 +1,7 @@
 //! Responses: status, JSON body, the few header fields that differ. Errors carry a sentence in `error` and the
 //! members of RFC 9457 beside it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::call::command::{Answer, Refusal, RefusalKind};
 
@@ -35,10 +35,10 @@ impl Response {
 
     /// An error (RFC 9457): `error` and `detail` hold the same sentence.
     pub fn problem(status: u16, error: &str) -> Self {
-        Self::problem_with(status, error, None)
+        Self::problem_with(status, error, Map::new())
     }
 
-    fn problem_with(status: u16, error: &str, request: Option<Value>) -> Self {
+    fn problem_with(status: u16, error: &str, more: Map<String, Value>) -> Self {
         let mut body = json!({
             "error": error,
             "type": "about:blank",
@@ -46,8 +46,8 @@ impl Response {
             "status": status,
             "detail": error,
         });
-        if let (Some(body), Some(request)) = (body.as_object_mut(), request) {
-            body.insert("request".into(), request);
+        if let Some(body) = body.as_object_mut() {
+            body.extend(more);
         }
         Self::json(status, &body)
     }
@@ -70,8 +70,18 @@ impl Response {
     }
 }
 
+/// The body of a health check that is passed.
+pub(super) fn alive() -> Value {
+    json!({"ok": true, "version": env!("CARGO_PKG_VERSION")})
+}
+
 fn answered(answer: Answer) -> Response {
     let (status, body) = match answer {
+        Answer::Alive => (200, alive()),
+        Answer::Readiness(readiness) => match readiness.fault() {
+            None => (200, readiness.members().into()),
+            Some(fault) => return Response::problem_with(503, &fault, readiness.members()),
+        },
         Answer::Status(status) => (200, status),
         Answer::Config(config) => (200, json!({"config": config})),
         Answer::ConfigSaved(config) => (200, json!({"saved": true, "config": config})),
@@ -124,8 +134,8 @@ fn refused(refusal: Refusal) -> Response {
         RefusalKind::Unavailable => 502,
         RefusalKind::Storage => 503,
     };
-    let request = refusal.request.map(|request| request.to_json());
-    let response = Response::problem_with(status, &refusal.message, request);
+    let request = refusal.request.map(|request| ("request".to_owned(), request.to_json()));
+    let response = Response::problem_with(status, &refusal.message, request.into_iter().collect());
     match (refusal.retry_after_sec, refusal.kind) {
         (Some(seconds), _) => response.with_header("Retry-After", seconds.to_string()),
         (None, RefusalKind::Storage) => response.with_header("Retry-After", RETRY_AFTER_SEC.to_string()),

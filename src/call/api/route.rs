@@ -5,7 +5,7 @@ use super::body::{Fields, check_media_type};
 use super::endpoint::{Endpoint, Resource, id_is_fine};
 use super::path::{parameter, segments};
 use super::request::Request;
-use super::response::Response;
+use super::response::{Response, alive};
 use crate::call::command::{Command, SessionRef};
 use crate::call::session::SessionId;
 
@@ -123,11 +123,13 @@ fn asked(
     let request_id = || id.unwrap_or_default().to_owned();
     let session = id.map_or(SessionRef::Current, session);
     Ok(Action::Ask(match resource {
-        Resource::Health => return Ok(Action::Respond(health())),
+        Resource::Health => return Ok(Action::Respond(Response::json(200, &alive()))),
         Resource::Calls => return Ok(Action::Read(Read::Sessions(limit(query)?))),
         Resource::Call => return Ok(Action::Read(Read::Session(session))),
         Resource::CallEvents => return Ok(Action::Read(Read::AgentEvents(session))),
         Resource::EventStream => return Ok(Action::Stream(selection(request, query)?)),
+        Resource::Liveness => Command::Health,
+        Resource::Readiness => Command::Readiness,
         Resource::Status => Command::Status,
         Resource::CurrentCall => Command::CurrentCall,
         Resource::Config if reads => Command::Config,
@@ -148,10 +150,6 @@ fn asked(
             Command::Hangup(session)
         }
     }))
-}
-
-fn health() -> Response {
-    Response::json(200, &serde_json::json!({"ok": true, "version": env!("CARGO_PKG_VERSION")}))
 }
 
 fn session(id: &str) -> SessionRef {

@@ -49,7 +49,9 @@ fn every_endpoint_is_found_by_its_path_and_method() {
     let text = br#"{"text":"x"}"#;
     let x = || "x".to_owned();
     for (method, target, body, command) in [
-        ("GET", "/v1/status", &b""[..], Command::Status),
+        ("GET", "/healthz", &b""[..], Command::Health),
+        ("HEAD", "/readyz", b"", Command::Readiness),
+        ("GET", "/v1/status", b"", Command::Status),
         ("HEAD", "/v1/status?x=y", b"", Command::Status),
         ("GET", "/v1/config", b"", Command::Config),
         ("PATCH", "/v1/config", b"", Command::PatchConfig(serde_json::Map::new())),
@@ -117,6 +119,7 @@ fn an_unknown_path_is_404_and_a_wrong_method_is_405_with_allow() {
     }
     for (method, target, allow) in [
         ("POST", "/health", "GET, HEAD"),
+        ("POST", "/readyz", "GET, HEAD"),
         ("get", "/v1/status", "GET, HEAD"),
         ("PUT", "/v1/config", "GET, HEAD, PATCH"),
         ("GET", "/v1/outbound-calls", "POST"),
@@ -171,7 +174,18 @@ fn health_is_open_and_everything_else_needs_the_token() {
         let Action::Respond(health) = route(&request("GET", target, b""), &access).action else { panic!() };
         assert_eq!(health.status, 200);
     }
-    for target in ["/v1/status", "/none", "/v1/health/x", "/v1/events/stream", "/v1/calls/%ff"] {
+    for (target, command) in [("/healthz", Command::Health), ("/readyz", Command::Readiness)] {
+        assert_eq!(asked(route(&request("GET", target, b""), &access).action), command);
+    }
+    for target in [
+        "/v1/status",
+        "/none",
+        "/healthz/x",
+        "/v1/readyz",
+        "/v1/health/x",
+        "/v1/events/stream",
+        "/v1/calls/%ff",
+    ] {
         let answer = refused(route(&request("GET", target, b""), &access).action);
         assert_eq!(answer, (401, "unauthorized".into()), "{target}");
     }

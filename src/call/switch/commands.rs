@@ -16,6 +16,11 @@ use crate::call::session::EndReason;
 impl Switch {
     pub(super) fn command(&mut self, now: Now, ask: AskId, command: Command) {
         match command {
+            Command::Health => self.reply(ask, Ok(Answer::Alive)),
+            Command::Readiness => {
+                let readiness = self.readiness();
+                self.reply(ask, Ok(Answer::Readiness(readiness)));
+            }
             Command::Status => {
                 let status = self.status(now);
                 self.reply(ask, Ok(Answer::Status(status)));

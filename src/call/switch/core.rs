@@ -12,6 +12,7 @@ use super::live::{LiveCall, Stage};
 use super::patching::Patching;
 use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Now, Rng};
+use crate::call::command::Command;
 use crate::call::config::Config;
 use crate::call::journal::{Batch, CommitId, Record};
 use crate::call::leg::{LegCommand, LegEvent, SipAccount, SipStatus};
@@ -47,6 +48,8 @@ pub struct Switch {
     /// Changes of this input, not yet handed to the store.
     pub(super) records: Vec<Record>,
     pub(super) records_durable: bool,
+    /// The last commit that wanted an answer failed.
+    pub(super) store_refused: bool,
     pub(super) outputs: VecDeque<Output>,
     stopping: Option<Stopping>,
 }
@@ -85,6 +88,7 @@ impl Switch {
             commits: BTreeMap::new(),
             records: Vec::new(),
             records_durable: false,
+            store_refused: false,
             outputs: VecDeque::new(),
             stopping: None,
         };
@@ -110,7 +114,9 @@ impl Switch {
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Command { ask, command } => {
-                if self.stopping.is_some() {
+                // Whether it lives and why it is not ready can be asked to the end.
+                let is_probe = matches!(command, Command::Health | Command::Readiness);
+                if self.stopping.is_some() && !is_probe {
                     self.refuse_while_stopping(ask);
                 } else {
                     self.command(now, ask, command);

@@ -124,6 +124,7 @@ impl Switch {
 
     pub(super) fn committed(&mut self, now: Now, commit: CommitId, result: Result<(), CommitError>) {
         let Some(what) = self.commits.remove(&commit) else { return };
+        self.store_refused = matches!(result, Err(CommitError::Storage(_)));
         match what {
             CommitFor::Open(call) => self.session_is_stored(now, call, result),
             CommitFor::Close(call) => self.close_is_stored(now, call, result),

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::core::Switch;
 use crate::base::Now;
+use crate::call::journal::Record;
 use crate::call::leg::SipStatus;
 use crate::call::pending::PendingRequest;
+use crate::call::readiness::Readiness;
 
 impl Switch {
     pub(super) fn status(&self, now: Now) -> Value {
@@ -15,7 +17,7 @@ impl Switch {
         json!({
             "services": {
                 "callscoot-daemon": self.line_is_healthy(),
-                "callscoot-agent": self.agent.agent_id.is_some() && self.agent_fault.is_none(),
+                "callscoot-agent": self.agent_is_healthy(),
                 "callscoot-api": true,
             },
             "missing": missing,
@@ -48,6 +50,36 @@ impl Switch {
             }
         }
         self.sip = status;
+    }
+
+    /// The truth of `services` for machines that only want to know whether to send calls here. Who asks needs no
+    /// token, so no server's own words are in it: they may name a number.
+    pub(super) fn readiness(&mut self) -> Readiness {
+        if std::mem::take(&mut self.store_refused) {
+            // What was refused is tried by nobody. This is, until it succeeds: so the store learns that it works.
+            self.records.push(Record::SeqReserved(self.reserved_seq));
+        }
+        let telephony = (!self.line_is_healthy()).then(|| match self.config.line_fault() {
+            Some(fault) => fault.into(),
+            None if !self.sip.started => "SIP is not ready: see sip_state in /v1/status".to_owned(),
+            None => match self.sip.registration_status_code {
+                Some(code) => {
+                    format!("the SIP server answered {code} to the registration: see sip_state in /v1/status")
+                }
+                None => "the SIP server has not answered the registration: check sip_server and the network"
+                    .to_owned(),
+            },
+        });
+        let agent = (!self.agent_is_healthy()).then(|| match self.agent.agent_id {
+            None => "no agent is configured: set ELEVENLABS_AGENT_ID in elevenagents.env".to_owned(),
+            Some(_) => "the last conversation failed: see agent in /v1/status".to_owned(),
+        });
+        let api = self.is_stopping().then(|| "the service is stopping".to_owned());
+        Readiness { telephony, agent, api, storage: None }
+    }
+
+    fn agent_is_healthy(&self) -> bool {
+        self.agent.agent_id.is_some() && self.agent_fault.is_none()
     }
 
     fn line_is_healthy(&self) -> bool {

@@ -55,7 +55,7 @@ impl House {
         let reader = writer.reader().unwrap();
         let (told, answers) = crossbeam_channel::unbounded();
         let tell: Tell = Box::new(move |id, result| told.send((id, result)).unwrap());
-        let desk = Desk { writer, reader, files, bus };
+        let desk = Desk { writer, reader, files, bus, works: Arc::default() };
         (Store { desk, config, kept: Vec::new(), outage: None, tell }, answers)
     }
 }
@@ -212,6 +212,8 @@ fn an_outage_without_requests_is_over_by_itself() {
     store
         .store(vec![batch(vec![Record::Transcript { session: SessionId::new("a"), index: 0, entry }], None)]);
     assert_eq!(store.kept.len(), 1);
+    let works = store.desk.works.clone();
+    assert!(!works.load(Ordering::Relaxed), "an outage that nobody could see");
     store.desk.writer.limit_pages(None);
     let (messages, waiting) = bounded(1);
     let reader = store.desk.writer.reader().unwrap();
@@ -220,6 +222,10 @@ fn an_outage_without_requests_is_over_by_itself() {
         let deadline = mono() + Duration::from_secs(20);
         while reader.session("a").unwrap().unwrap().transcript.is_empty() {
             assert!(mono() < deadline, "nobody tried again");
+            let _ = crossbeam_channel::after(Duration::from_millis(20)).recv();
+        }
+        while !works.load(Ordering::Relaxed) {
+            assert!(mono() < deadline, "the outage was never over");
             let _ = crossbeam_channel::after(Duration::from_millis(20)).recv();
         }
         drop(messages);
@@ -249,7 +255,7 @@ fn what_is_kept_has_a_limit_and_the_oldest_stay() {
 #[test]
 fn a_sender_waits_a_bounded_time_and_is_then_told() {
     let (messages, waiting) = bounded(1);
-    let handle = StoreHandle { messages };
+    let handle = StoreHandle { messages, works: Arc::default() };
     handle.send(happened(1)).unwrap();
     let begun = mono();
     assert_eq!(handle.send(happened(2)), Err(StoreFault::Stuck));

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::world::{World, to};
 use crate::call::command::{Answer, Command, RefusalKind};
+use crate::call::conversation::{AgentEnd, AgentEvent};
 use crate::call::journal::{CommitError, OpenSession, Record, Recovered};
-use crate::call::leg::LegCommand;
+use crate::call::leg::{LegCommand, LegEvent, SipStatus};
+use crate::call::readiness::Readiness;
 use crate::call::session::SessionId;
 use crate::call::switch::Input;
 
@@ -166,4 +168,54 @@ fn an_expired_request_is_gone_by_itself() {
     let Some(Ok(Answer::PendingList(list))) = world.ask(Command::ListPending) else { panic!() };
     assert!(list.is_empty());
     assert_eq!(world.deadline, None, "nothing wakes an idle switch");
+}
+
+fn readiness(world: &mut World) -> Readiness {
+    let Some(Ok(Answer::Readiness(readiness))) = world.ask(Command::Readiness) else {
+        panic!("no readiness")
+    };
+    readiness
+}
+
+#[test]
+fn readiness_is_the_truth_of_the_services_and_repeats_no_word_of_a_server() {
+    let mut world = World::new(json!({ "sip_username": "4930123" }));
+    for (started, code, registered) in
+        [(false, None, false), (true, None, false), (true, Some(403), false), (true, Some(200), true)]
+    {
+        let text = code.map(|_| "no such user +4930123".to_owned());
+        let status = SipStatus {
+            started,
+            registered,
+            registration_status_code: code,
+            registration_status_text: text.clone(),
+            last_error: text,
+            ..SipStatus::default()
+        };
+        world.leg(LegEvent::Status(status));
+        let readiness = readiness(&mut world);
+        let Some(Ok(Answer::Status(status))) = world.ask(Command::Status) else { panic!("no status") };
+        assert_eq!(status["services"]["callscoot-daemon"], json!(readiness.telephony.is_none()));
+        assert_eq!((readiness.telephony.is_none(), readiness.fault().is_none()), (registered, registered));
+        assert!(!readiness.fault().unwrap_or_default().contains("4930123"), "{readiness:?}");
+    }
+    let call = world.talking_to("+4930777");
+    let error = "the agent service is down".to_owned();
+    world.agent(call, AgentEvent::Ended(AgentEnd::Failed { error }));
+    assert!(readiness(&mut world).agent.is_some_and(|fault| fault.contains("/v1/status")));
+    world.input(Input::Stop);
+    assert_eq!(readiness(&mut world).api.as_deref(), Some("the service is stopping"));
+    assert_eq!(world.ask(Command::Health), Some(Ok(Answer::Alive)));
+}
+
+#[test]
+fn a_storage_that_refused_is_tried_when_readiness_is_asked_and_only_once() {
+    let mut world = World::new(json!({}));
+    world.store_fault = Some(CommitError::Storage("disk full".into()));
+    world.refused(Command::CreatePending(Box::new(to("+49301"))));
+    world.hold_commits = true;
+    readiness(&mut world);
+    readiness(&mut world);
+    let tried: Vec<&Record> = world.held.iter().flat_map(|batch| &batch.records).collect();
+    assert!(matches!(tried[..], [Record::SeqReserved(_)]), "{tried:?}");
 }
