@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use support::agent::Agent;
 use support::baresip::{Baresip, Phone};
 use support::process::Process;
-use support::service::{CALLSCOOT, Service, line_to};
+use support::service::{CALLSCOOT, Service, line_to, with};
 use support::sound::Sound;
 
 const NUMBER: &str = "5550100";
@@ -152,6 +153,74 @@ fn a_test_call_that_is_interrupted_is_hung_up() {
     phone.event("the end of the call", |event| event["event"] == "ended");
     echo.ended();
     assert!(echo.out().iter().any(|line| line.contains("ended: local_hangup")), "{:?}", echo.out());
+}
+
+#[test]
+fn a_call_asked_for_again_under_its_key_is_made_once_through_a_race_a_kill_and_a_restart() {
+    let (mut phone, port) = sim_phone();
+    let mut service = Service::start(&with(line_to(port), json!({"max_concurrent_calls": 4})), None);
+    let calls = "/v1/outbound-calls";
+    let body = json!({"number": NUMBER, "echo": true, "metadata": {"lead": 7}});
+    let together = Barrier::new(2);
+    let once = || {
+        together.wait();
+        service.api.post_once(calls, "lead-7", &body)
+    };
+    let mut raced = std::thread::scope(|scope| {
+        [scope.spawn(once), scope.spawn(once)].map(|thread| thread.join().unwrap())
+    });
+    // The later one came while the first was running, or after it.
+    raced.sort_by_key(|(status, _, replayed)| (*status, *replayed));
+    let [(202, first, false), second] = raced else { panic!("{raced:?}") };
+    let id = first["session_id"].as_str().unwrap();
+    match second {
+        (202, answer, true) => assert_eq!(answer, first),
+        (409, answer, false) => assert!(answer["error"].as_str().unwrap().contains("still running")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(service.api.post_once(calls, "\"lead-7\"", &body), (202, first.clone(), true));
+    let (status, error, _) = service.api.post_once(calls, "lead-7", &json!({"number": NUMBER}));
+    assert_eq!((status, &error["status"]), (409, &json!(409)), "{error}");
+    let request = json!({"target_number": "5550111", "metadata": {"lead": 8}});
+    let requests = "/v1/pending-call-requests";
+    assert_eq!(service.api.post_once(requests, "lead-7", &request).0, 409, "another endpoint");
+    let (status, queued, _) = service.api.post_once(requests, "lead-8", &request);
+    assert_eq!(status, 202);
+    service.phase(id, "active");
+    phone.event("the call", |event| event["event"] == "answered");
+    service.process().kill();
+
+    service.run();
+    assert_eq!(service.session(id)["meta"]["end_reason"], "recovered_after_crash");
+    assert_eq!(service.api.post_once(calls, "lead-7", &body), (202, first.clone(), true));
+    assert_eq!(service.api.post_once(requests, "lead-8", &request), (202, queued, true));
+    assert_eq!(
+        service.api.get("/v1/calls").1["calls"].as_array().unwrap().len(),
+        1,
+        "nothing was dialled twice"
+    );
+    let waiting = service.api.get(requests).1;
+    assert_eq!(waiting["pending_call_requests"].as_array().unwrap().len(), 1);
+    let (status, fresh, replayed) = service.api.post_once(calls, "lead-9", &body);
+    assert_eq!((status, replayed), (202, false));
+    assert_ne!(fresh["session_id"], first["session_id"]);
+    service.hang_up(fresh["session_id"].as_str().unwrap());
+}
+
+#[test]
+fn after_an_error_the_same_key_may_try_again() {
+    let (_phone, port) = sim_phone();
+    let service = Service::start(&line_to(port), None);
+    let body = json!({"number": NUMBER, "echo": true});
+    let without_agent = json!({"number": NUMBER});
+    let (status, refused, _) = service.api.post_once("/v1/outbound-calls", "k", &without_agent);
+    assert_eq!((status, &refused["request"]["target_number"]), (502, &json!(NUMBER)), "{refused}");
+    let (status, dialled, replayed) = service.api.post_once("/v1/outbound-calls", "k", &body);
+    assert_eq!((status, replayed), (202, false), "{dialled}");
+    for key in ["", "a b", "\"a"] {
+        let (status, refused, _) = service.api.post_once("/v1/outbound-calls", key, &body);
+        assert_eq!(status, 400, "{key}: {refused}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::conversation::Overrides;
+use super::idempotency::{Fingerprint, Keyed};
 use super::pending::PendingRequest;
 use super::readiness::Readiness;
 use super::session::SessionId;
@@ -69,6 +70,8 @@ pub struct CallRequest {
     pub overrides: Overrides,
     /// A test call without an agent (`callscoot echo`).
     pub echo: bool,
+    /// `Idempotency-Key`: the same request under it is done once.
+    pub keyed: Option<Keyed>,
 }
 
 /// What a client asks.
@@ -160,6 +163,8 @@ pub enum Answer {
     },
     /// A request was stored.
     Queued(Box<PendingRequest>),
+    /// It was done before under this `Idempotency-Key`: the answer is in the store.
+    Again(Fingerprint),
     /// All live requests, oldest first.
     PendingList(Vec<PendingRequest>),
     /// One live request.

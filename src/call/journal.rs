@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::idempotency::{Answered, Fingerprint, Keyed};
 use super::pending::PendingRequest;
 use super::session::{SessionId, SessionMeta};
 
@@ -65,6 +66,19 @@ pub enum Record {
         /// Its id.
         request_id: String,
     },
+    /// The answer to a request under an `Idempotency-Key`, to be given again until then.
+    Answered {
+        /// Which key, which request.
+        keyed: Keyed,
+        /// Until then.
+        expires_unix_ms: i64,
+        /// The status of the response.
+        status: u16,
+        /// Its body.
+        body: String,
+    },
+    /// A key is free: its request failed after all, or its day is over.
+    KeyGone(Fingerprint),
 }
 
 /// Names one commit, for the answer `Committed` or `CommitFailed`.
@@ -109,6 +123,8 @@ pub struct Recovered {
     pub next_seq: u64,
     /// Requests that are neither consumed nor expired, oldest first.
     pub pending: Vec<PendingRequest>,
+    /// Requests that were answered under an `Idempotency-Key` that still counts.
+    pub answered: Vec<Answered>,
     /// Sessions that were open when the service died, oldest first.
     pub open_sessions: Vec<OpenSession>,
     /// When outbound calls of the last 24 hours began, in Unix milliseconds, for the guard's budgets.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod conversation;
 pub mod events;
 pub mod guard;
+pub mod idempotency;
 pub mod journal;
 pub mod leg;
 pub mod leg_audio;

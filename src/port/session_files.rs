@@ -215,7 +215,11 @@ fn add<'a>(sessions: &mut BTreeMap<SessionId, Additions<'a>>, record: &'a Record
         Record::Transcript { session, index, entry } => {
             sessions.entry(session.clone()).or_default().transcript.push((*index, entry));
         }
-        Record::SeqReserved(_) | Record::Pending(_) | Record::PendingGone { .. } => {}
+        Record::SeqReserved(_)
+        | Record::Pending(_)
+        | Record::PendingGone { .. }
+        | Record::Answered { .. }
+        | Record::KeyGone(_) => {}
     }
 }
 

@@ -205,6 +205,11 @@ impl Shared {
         {
             return Err(session_not_found());
         }
+        if let Ok(Answer::Again(key)) = reply
+            && let Some((status, body)) = reader.answer(key).map_err(|e| unreadable(&e))?
+        {
+            return Ok(Response::replayed(status, body));
+        }
         Ok(Response::of(reply))
     }
 

@@ -169,7 +169,9 @@ impl Desk {
                 | Record::SessionChanged(_)
                 | Record::Transcript { .. }
                 | Record::Pending(_)
-                | Record::PendingGone { .. } => {}
+                | Record::PendingGone { .. }
+                | Record::Answered { .. }
+                | Record::KeyGone(_) => {}
             }
         }
         results

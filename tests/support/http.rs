@@ -51,6 +51,15 @@ impl Api {
         }
     }
 
+    /// POST under an `Idempotency-Key`; the last member says whether the answer was a repeated one.
+    pub fn post_once(&self, path: &str, key: &str, body: &Value) -> (u16, Value, bool) {
+        let request = self.agent.post(self.url(path)).content_type("application/json");
+        let result = request.header("Idempotency-Key", key).send(body.to_string());
+        let replayed = result.as_ref().is_ok_and(|r| r.headers().contains_key("Idempotent-Replayed"));
+        let (status, json) = reply(path, result);
+        (status, json, replayed)
+    }
+
     /// PATCH with a JSON body.
     pub fn patch(&self, path: &str, body: &Value) -> Reply {
         let request = self.agent.patch(self.url(path)).content_type("application/json");

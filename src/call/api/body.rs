@@ -39,6 +39,11 @@ impl Fields {
         self.0
     }
 
+    /// The members in one form, whatever their order and spacing were.
+    pub(super) fn canonical(&self) -> String {
+        Value::from(self.0.clone()).to_string()
+    }
+
     /// `text` of a message for the agent; blank is as good as none.
     pub(super) fn into_text(mut self) -> Result<String, Response> {
         let text = self.string("text")?.filter(|text| !text.trim().is_empty());
@@ -66,6 +71,7 @@ impl Fields {
             agent_id: self.string("agent_id")?.filter(|id| !id.is_empty()),
             overrides: self.overrides()?,
             echo: false,
+            keyed: None,
         })
     }
 

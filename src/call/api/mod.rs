@@ -13,6 +13,7 @@
 mod access;
 mod body;
 mod endpoint;
+mod key;
 mod path;
 mod request;
 mod response;

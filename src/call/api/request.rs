@@ -30,4 +30,6 @@ pub struct Headers<'a> {
     pub sec_fetch_site: Option<&'a str>,
     /// `Last-Event-ID`: where a stream resumes.
     pub last_event_id: Option<&'a str>,
+    /// `Idempotency-Key`: the same request is done once.
+    pub idempotency_key: Option<&'a str>,
 }

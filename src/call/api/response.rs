@@ -64,6 +64,11 @@ impl Response {
         self
     }
 
+    /// The first answer to a request that came again under its `Idempotency-Key`.
+    pub fn replayed(status: u16, body: String) -> Self {
+        Self::text(status, body).with_header("Idempotent-Replayed", "true")
+    }
+
     /// What the switch answered.
     pub fn of(reply: crate::call::command::Reply) -> Self {
         reply.map_or_else(refused, answered)
@@ -103,6 +108,8 @@ fn answered(answer: Answer) -> Response {
         Answer::Queued(request) => {
             (202, json!({"queued": true, "dialing": false, "request": request.to_json()}))
         }
+        // Who reads the store gives the first answer; here it could not be read.
+        Answer::Again(_) => return Response::busy("storage cannot be read"),
         Answer::PendingList(requests) => {
             let requests: Vec<Value> =
                 requests.iter().map(crate::call::pending::PendingRequest::to_json).collect();

@@ -3,10 +3,11 @@
 use super::access::{Access, Origin};
 use super::body::{Fields, check_media_type};
 use super::endpoint::{Endpoint, Resource, id_is_fine};
+use super::key::keyed;
 use super::path::{parameter, segments};
 use super::request::Request;
 use super::response::{Response, alive};
-use crate::call::command::{Command, SessionRef};
+use crate::call::command::{CallRequest, Command, SessionRef};
 use crate::call::session::SessionId;
 
 /// Sessions in one list at most; a larger `limit` is cut to it.
@@ -72,7 +73,7 @@ impl Routed {
             None => response,
             Some(origin) => response
                 .with_header("Access-Control-Allow-Origin", origin)
-                .with_header("Access-Control-Expose-Headers", "Retry-After")
+                .with_header("Access-Control-Expose-Headers", "Retry-After, Idempotent-Replayed")
                 .with_header("Vary", "Origin"),
         }
     }
@@ -89,7 +90,10 @@ pub fn route(request: &Request<'_>, access: &Access<'_>) -> Routed {
         // A browser asks first whether it may ask; it sends no token with that.
         let leave = Response::text(204, String::new())
             .with_header("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE")
-            .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+            .with_header(
+                "Access-Control-Allow-Headers",
+                "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
+            )
             .with_header("Access-Control-Max-Age", "600");
         return Routed { action: Action::Respond(leave), origin };
     }
@@ -109,12 +113,12 @@ fn action(request: &Request<'_>, access: &Access<'_>) -> Result<Action, Response
         return Err(Response::problem(405, "method not allowed").with_header("Allow", endpoint.methods));
     }
     check_media_type(request)?;
-    asked(endpoint.resource, id, request, query)
+    asked(endpoint, id, request, query)
 }
 
 /// The method is one that the resource has.
 fn asked(
-    resource: Resource,
+    endpoint: Endpoint,
     id: Option<&str>,
     request: &Request<'_>,
     query: &str,
@@ -122,7 +126,7 @@ fn asked(
     let reads = matches!(request.method, "GET" | "HEAD");
     let request_id = || id.unwrap_or_default().to_owned();
     let session = id.map_or(SessionRef::Current, session);
-    Ok(Action::Ask(match resource {
+    Ok(Action::Ask(match endpoint.resource {
         Resource::Health => return Ok(Action::Respond(Response::json(200, &alive()))),
         Resource::Calls => return Ok(Action::Read(Read::Sessions(limit(query)?))),
         Resource::Call => return Ok(Action::Read(Read::Session(session))),
@@ -134,9 +138,9 @@ fn asked(
         Resource::CurrentCall => Command::CurrentCall,
         Resource::Config if reads => Command::Config,
         Resource::Config => Command::PatchConfig(Fields::of(request)?.into_members()),
-        Resource::OutboundCalls => Command::Dial(Box::new(Fields::of(request)?.into_outbound()?)),
+        Resource::OutboundCalls => Command::Dial(wanted(endpoint, request, Fields::into_outbound)?),
         Resource::PendingRequests if reads => Command::ListPending,
-        Resource::PendingRequests => Command::CreatePending(Box::new(Fields::of(request)?.into_pending()?)),
+        Resource::PendingRequests => Command::CreatePending(wanted(endpoint, request, Fields::into_pending)?),
         Resource::PendingRequest if reads => Command::Pending(request_id()),
         Resource::PendingRequest => Command::DeletePending(request_id()),
         Resource::ContextualUpdate => Command::ContextualUpdate(session, Fields::of(request)?.into_text()?),
@@ -150,6 +154,17 @@ fn asked(
             Command::Hangup(session)
         }
     }))
+}
+
+/// The body of a creating POST, with its key if it has one.
+fn wanted(
+    endpoint: Endpoint,
+    request: &Request<'_>,
+    read: fn(Fields) -> Result<CallRequest, Response>,
+) -> Result<Box<CallRequest>, Response> {
+    let fields = Fields::of(request)?;
+    let keyed = keyed(request, endpoint.path, &fields)?;
+    Ok(Box::new(CallRequest { keyed, ..read(fields)? }))
 }
 
 fn session(id: &str) -> SessionRef {

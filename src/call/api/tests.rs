@@ -18,6 +18,7 @@ const LOCAL: Headers<'static> = Headers {
     content_type: Some("application/json"),
     sec_fetch_site: None,
     last_event_id: None,
+    idempotency_key: None,
 };
 
 fn request<'a>(method: &'a str, target: &'a str, body: &'a [u8]) -> Request<'a> {
@@ -200,18 +201,18 @@ fn a_listed_page_asks_before_it_asks_and_may_read_errors_too() {
     let preflight = route(&Request { headers, ..request("OPTIONS", "/v1/calls", b"") }, &access);
     let Action::Respond(leave) = preflight.action else { panic!() };
     assert_eq!((leave.status, leave.body.as_str()), (204, ""));
-    assert!(
-        leave
-            .headers
-            .iter()
-            .any(|(name, value)| *name == "Access-Control-Allow-Headers" && value.contains("Authorization"))
-    );
+    assert!(leave.headers.iter().any(|(name, value)| *name == "Access-Control-Allow-Headers"
+        && value.contains("Authorization")
+        && value.contains("Idempotency-Key")));
     let unauthorised = route(&Request { headers, ..request("GET", "/v1/calls", b"") }, &access);
     assert_eq!(unauthorised.origin.as_deref(), Some("https://app.example"));
     let shown =
         super::Routed::allow_origin(unauthorised.origin.as_deref(), Response::problem(401, "unauthorized"));
     assert!(shown.headers.contains(&("Access-Control-Allow-Origin", "https://app.example".into())));
     assert!(shown.headers.contains(&("Vary", "Origin".into())));
+    assert!(shown.headers.iter().any(
+        |(name, value)| *name == "Access-Control-Expose-Headers" && value.contains("Idempotent-Replayed")
+    ));
     let own = Headers { origin: Some("http://localhost:8788"), authorization: Some("Bearer t"), ..LOCAL };
     assert_eq!(route(&Request { headers: own, ..request("GET", "/v1/calls", b"") }, &access).origin, None);
 }

@@ -7,7 +7,7 @@ use super::io::{AskId, Output};
 use super::journaling::CommitFor;
 use super::live::{EARLY_MESSAGES_MAX, LiveCall, Part, Stage};
 use crate::base::{CallId, Now};
-use crate::call::command::{Answer, Command, Refusal, RefusalKind, Reply, SessionRef};
+use crate::call::command::{Answer, CallRequest, Command, Refusal, RefusalKind, Reply, SessionRef};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::{Source, agent_event};
 use crate::call::journal::Record;
@@ -31,18 +31,7 @@ impl Switch {
             }
             Command::PatchConfig(patch) => self.patch_config(ask, patch),
             Command::Dial(request) => self.dial(now, ask, *request),
-            Command::CreatePending(request) => {
-                let request = self.new_request(now, *request);
-                match self.pending.insert(request.clone()) {
-                    Ok(()) => {
-                        self.records.push(Record::Pending(Box::new(request.clone())));
-                        self.commit(CommitFor::Create { ask, request: Box::new(request) });
-                    }
-                    Err(full) => {
-                        self.reply(ask, Err(Refusal::new(RefusalKind::Conflict, full.to_string())));
-                    }
-                }
-            }
+            Command::CreatePending(request) => self.create_pending(now, ask, *request),
             Command::ListPending => {
                 let live = self.pending.live(now.unix_ms).cloned().collect();
                 self.reply(ask, Ok(Answer::PendingList(live)));
@@ -74,6 +63,28 @@ impl Switch {
             Command::Hangup(session) => {
                 let reply = self.hangup_asked(now, &session);
                 self.reply(ask, reply);
+            }
+        }
+    }
+
+    fn create_pending(&mut self, now: Now, ask: AskId, wanted: CallRequest) {
+        let keyed = wanted.keyed;
+        if !self.is_first(now, ask, keyed) {
+            return;
+        }
+        let key = keyed.map(|keyed| keyed.key);
+        let request = Box::new(self.new_request(now, wanted));
+        match self.pending.insert((*request).clone()) {
+            Ok(()) => {
+                if let Some(keyed) = keyed {
+                    self.keep_answer(now, keyed, Answer::Queued(request.clone()));
+                }
+                self.records.push(Record::Pending(request.clone()));
+                self.commit(CommitFor::Create { ask, request, key });
+            }
+            Err(full) => {
+                self.free_key(key);
+                self.reply(ask, Err(Refusal::new(RefusalKind::Conflict, full.to_string())));
             }
         }
     }

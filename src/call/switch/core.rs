@@ -14,6 +14,7 @@ use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Now, Rng};
 use crate::call::command::Command;
 use crate::call::config::Config;
+use crate::call::idempotency::Ledger;
 use crate::call::journal::{Batch, CommitId, Record};
 use crate::call::leg::{LegCommand, LegEvent, SipAccount, SipStatus};
 use crate::call::pending::Pending;
@@ -34,6 +35,7 @@ pub struct Switch {
     pub(super) calls: BTreeMap<CallId, LiveCall>,
     pub(super) current: Option<CallId>,
     pub(super) pending: Pending,
+    pub(super) ledger: Ledger,
     pub(super) session_ids: SessionIds,
     /// When outbound calls of the last day began, in Unix milliseconds, oldest first.
     pub(super) outbound_started_unix_ms: Vec<i64>,
@@ -77,6 +79,7 @@ impl Switch {
             calls: BTreeMap::new(),
             current: None,
             pending: Pending::new(recovered.pending),
+            ledger: Ledger::new(now, recovered.answered),
             session_ids: SessionIds::new(recovered.recent_session_ids),
             outbound_started_unix_ms: recovered.outbound_started_unix_ms,
             sip: SipStatus::default(),
@@ -157,12 +160,13 @@ impl Switch {
                 Why::MediaLook => self.media_look(now, call),
                 Why::Ending => self.ending_timeout(now, call),
                 Why::CommitRetry => self.close(now, call),
-                Why::PendingExpiry | Why::Stopping => {}
+                Why::PendingExpiry | Why::KeyExpiry | Why::Stopping => {}
             }
         }
         for request_id in self.pending.sweep(now.unix_ms) {
             self.records.push(Record::PendingGone { request_id });
         }
+        self.sweep_keys(now);
         self.settle(now);
     }
 
@@ -177,11 +181,12 @@ impl Switch {
             let wait = Duration::from_millis(at.saturating_sub(now.unix_ms).max(0) as u64);
             (now.mono + wait, Why::PendingExpiry)
         });
+        let key_expiry = self.ledger.next_expiry().map(|at| (at, Why::KeyExpiry));
         let stop = self
             .stopping
             .filter(|stopping| !stopping.told)
             .map(|stopping| (stopping.deadline, Why::Stopping));
-        Output::Timeout(earlier(earlier(of_calls, expiry), stop))
+        Output::Timeout(earlier(earlier(of_calls, expiry), earlier(key_expiry, stop)))
     }
 
     /// After every input: what was changed goes to the store; a finished stop is told.

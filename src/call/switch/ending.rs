@@ -124,7 +124,8 @@ impl Switch {
         live.deadlines.clear();
         let (reason, detail) = live.end.clone().unwrap_or((EndReason::Failed, None));
         let duration = live.answered_at.map(|at| now.mono.saturating_duration_since(at));
-        let ask = live.ask.take().zip(live.asked.take());
+        // The client that still waits gets an error, and may try again under its key when that is on disk.
+        self.records.extend(live.key.map(Record::KeyGone));
         live.meta.ended_unix_ms.get_or_insert(now.unix_ms);
         live.meta.end_reason = Some(reason);
         live.meta.end_detail.clone_from(&detail);
@@ -147,7 +148,13 @@ impl Switch {
         let ended = json!({ "end_reason": reason, "end_detail": detail });
         self.tell(now, call, agent_event::CALL_ENDED, Source::System, ended);
         self.commit(CommitFor::Close(call));
-        if let Some((ask, request)) = ask {
+    }
+
+    /// The client of a call that ended before it was dialled.
+    fn refuse_undialled(&mut self, call: CallId) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        if let Some((ask, request)) = live.ask.take().zip(live.asked.take()) {
+            let detail = live.end.as_ref().and_then(|(_, detail)| detail.clone());
             let why = detail.unwrap_or_else(|| "the call ended before it was dialled".into());
             let mut refusal = Refusal::new(RefusalKind::Unavailable, why);
             refusal.request = Some(request);
@@ -156,9 +163,11 @@ impl Switch {
     }
 
     pub(super) fn close_is_stored(&mut self, now: Now, call: CallId, result: Result<(), CommitError>) {
+        self.refuse_undialled(call);
         match result {
             Ok(()) => {
-                self.calls.remove(&call);
+                let key = self.calls.remove(&call).and_then(|live| live.key);
+                self.free_key(key);
                 self.choose_current();
             }
             Err(_) => {

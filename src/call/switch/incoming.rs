@@ -119,6 +119,7 @@ impl Switch {
             dial: None,
             ask: None,
             asked: None,
+            key: None,
             number: remote.number.clone(),
             remote,
             leg: Part::None,

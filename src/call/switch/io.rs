@@ -118,6 +118,8 @@ pub enum Why {
     CommitRetry,
     /// A pending request expires.
     PendingExpiry,
+    /// An `Idempotency-Key` is a day old.
+    KeyExpiry,
     /// The service stops now, whatever is still open.
     Stopping,
 }

@@ -8,6 +8,7 @@ use super::live::LiveCall;
 use crate::base::{CallId, Now};
 use crate::call::command::{Answer, Refusal, RefusalKind};
 use crate::call::events::Source;
+use crate::call::idempotency::Fingerprint;
 use crate::call::journal::{Batch, CommitError, CommitId, ConfigWrite, Record};
 use crate::call::pending::PendingRequest;
 
@@ -26,7 +27,7 @@ pub(super) enum CommitFor {
     /// A client is told when it is on disk.
     Reply { ask: AskId, answer: Box<Answer> },
     /// A request was created; it is forgotten if it cannot be stored.
-    Create { ask: AskId, request: Box<PendingRequest> },
+    Create { ask: AskId, request: Box<PendingRequest>, key: Option<Fingerprint> },
     /// A request was deleted; it is back if that cannot be stored.
     Delete { ask: AskId, request: Box<PendingRequest> },
     /// The configuration that was asked for.
@@ -131,9 +132,15 @@ impl Switch {
             CommitFor::Reply { ask, answer } => {
                 self.reply(ask, result.map(|()| *answer).map_err(|error| refusal_of(&error)));
             }
-            CommitFor::Create { ask, request } => match result {
-                Ok(()) => self.reply(ask, Ok(Answer::Queued(request))),
+            CommitFor::Create { ask, request, key } => match result {
+                Ok(()) => {
+                    if let Some(key) = key {
+                        self.ledger.answered(key);
+                    }
+                    self.reply(ask, Ok(Answer::Queued(request)));
+                }
                 Err(error) => {
+                    self.free_key(key);
                     self.pending.remove(&request.request_id, now.unix_ms);
                     self.reply(ask, Err(refusal_of(&error)));
                 }

@@ -7,6 +7,7 @@ use super::io::{AskId, Why};
 use crate::base::{CallId, Number};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::EventWriter;
+use crate::call::idempotency::Fingerprint;
 use crate::call::leg::{DialTarget, LineAudio, RemoteParty};
 use crate::call::pending::PendingRequest;
 use crate::call::session::{Direction, EndReason, SessionMeta};
@@ -71,6 +72,8 @@ pub(super) struct LiveCall {
     pub(super) ask: Option<AskId>,
     /// Outbound: the request as stored before the claim, for that client.
     pub(super) asked: Option<Box<PendingRequest>>,
+    /// Outbound: the `Idempotency-Key` of that client.
+    pub(super) key: Option<Fingerprint>,
     pub(super) remote: RemoteParty,
     /// The other party's number, if it has one.
     pub(super) number: Option<Number>,

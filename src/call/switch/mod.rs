@@ -24,6 +24,7 @@ mod incoming;
 mod io;
 mod journaling;
 mod live;
+mod once;
 mod outgoing;
 mod patching;
 mod recovery;

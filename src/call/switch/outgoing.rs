@@ -8,7 +8,7 @@ use super::core::Switch;
 use super::ending::ENDING_MAX;
 use super::io::{AskId, Output, Why};
 use super::journaling::{CommitFor, refusal_of};
-use super::live::{Part, Stage};
+use super::live::{LiveCall, Part, Stage};
 use crate::base::{CallId, Now, Number, Pii};
 use crate::call::command::{Answer, CallRequest, Refusal, RefusalKind, Target};
 use crate::call::conversation::{AgentPlan, AgentService, Engine};
@@ -28,9 +28,16 @@ const STORED_WAIT_MAX: Duration = Duration::from_secs(4);
 impl Switch {
     /// `POST /v1/outbound-calls`.
     pub(super) fn dial(&mut self, now: Now, ask: AskId, wanted: CallRequest) {
+        let keyed = wanted.keyed;
+        if !self.is_first(now, ask, keyed) {
+            return;
+        }
         match self.try_dial(now, ask, wanted) {
             Ok(()) => {}
-            Err(refusal) => self.reply(ask, Err(refusal)),
+            Err(refusal) => {
+                self.free_key(keyed.map(|keyed| keyed.key));
+                self.reply(ask, Err(refusal));
+            }
         }
     }
 
@@ -43,7 +50,7 @@ impl Switch {
         if self.lines_are_taken() {
             return Err(Refusal::new(RefusalKind::Conflict, "no line is free"));
         }
-        let echo = wanted.echo;
+        let (echo, keyed) = (wanted.echo, wanted.keyed);
         let own = self.new_request(now, wanted);
         let missing = self.line_fault(matches!(target, Target::Number(_))).or_else(|| {
             let number = target.number();
@@ -54,11 +61,28 @@ impl Switch {
             refusal.request = Some(Box::new(own));
             return Err(refusal);
         }
-        self.open_outbound(now, ask, target, own, echo);
+        let call = self.open_outbound(now, ask, target, own, echo);
+        if let Some(keyed) = keyed
+            && let Some(live) = self.calls.get_mut(&call)
+            && let Some(own) = live.asked.clone()
+        {
+            live.key = Some(keyed.key);
+            let answer = dialing(live, own);
+            self.keep_answer(now, keyed, answer);
+        }
+        self.commit(CommitFor::Open(call));
         Ok(())
     }
 
-    fn open_outbound(&mut self, now: Now, ask: AskId, target: Target, own: PendingRequest, echo: bool) {
+    /// Everything of a new session but its commit.
+    fn open_outbound(
+        &mut self,
+        now: Now,
+        ask: AskId,
+        target: Target,
+        own: PendingRequest,
+        echo: bool,
+    ) -> CallId {
         let call = self.ids.mint();
         let (number, shown) = (target.number(), target.shown());
         let (dial, uri) = match target {
@@ -84,7 +108,7 @@ impl Switch {
         self.calls.insert(call, live);
         self.outbound_started_unix_ms.push(now.unix_ms);
         self.session_events(now, call, variables);
-        self.commit(CommitFor::Open(call));
+        call
     }
 
     /// The request that an outbound session is bound to, claimed.
@@ -154,6 +178,7 @@ impl Switch {
                 self.pending.give_back(request);
             }
         }
+        self.free_key(live.key);
         if let Some(ask) = live.ask {
             self.outbound_started_unix_ms.pop();
             self.reply(ask, Err(refusal_of(error)));
@@ -200,11 +225,11 @@ impl Switch {
     fn answer_dialing(&mut self, call: CallId) {
         let Some(live) = self.calls.get_mut(&call) else { return };
         let (Some(ask), Some(request)) = (live.ask.take(), live.asked.take()) else { return };
-        let number = live.meta.incoming_number.clone().unwrap_or_default();
-        let uri = live.remote.uri.as_ref().map(|uri| uri.0.clone());
-        let session = live.meta.id.clone();
-        let backend = live.meta.telephony_backend;
-        self.reply(ask, Ok(Answer::Dialing { request, backend, number, uri, session }));
+        let answer = dialing(live, request);
+        if let Some(key) = live.key.take() {
+            self.ledger.answered(key);
+        }
+        self.reply(ask, Ok(answer));
     }
 
     /// Starts the conversation of a call whose media is open; false when the call had to be ended instead.
@@ -321,5 +346,16 @@ impl Switch {
             self.phase(now, call, Phase::Alerting);
         }
         self.sip_state(now, call, if code >= 180 { "early" } else { "calling" });
+    }
+}
+
+/// What the client of an outbound call is answered; `request` as stored before the claim.
+fn dialing(live: &LiveCall, request: Box<PendingRequest>) -> Answer {
+    Answer::Dialing {
+        request,
+        backend: live.meta.telephony_backend,
+        number: live.meta.incoming_number.clone().unwrap_or_default(),
+        uri: live.remote.uri.as_ref().map(|uri| uri.0.clone()),
+        session: live.meta.id.clone(),
     }
 }

@@ -13,8 +13,8 @@ const FIELDS_MAX: usize = 64;
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// The fields that are passed on. Each may come once: of two, a proxy and we might believe different ones.
-const PASSED_ON: [&str; 6] =
-    ["Host", "Origin", "Authorization", "Content-Type", "Sec-Fetch-Site", "Last-Event-ID"];
+const PASSED_ON: [&str; 7] =
+    ["Host", "Origin", "Authorization", "Content-Type", "Sec-Fetch-Site", "Last-Event-ID", "Idempotency-Key"];
 
 /// How the body is framed (RFC 9112 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_field_that_matters_comes_once_and_in_ascii() {
-        for name in ["Host", "authorization", "Origin", "Content-Type"] {
+        for name in ["Host", "authorization", "Origin", "Content-Type", "idempotency-key"] {
             assert_eq!(
                 parsed(&format!("GET / HTTP/1.1\r\n{name}: a\r\n{name}: a\r\n\r\n")),
                 Err(400),

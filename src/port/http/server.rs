@@ -151,6 +151,7 @@ impl Incoming {
                 content_type: field("Content-Type"),
                 sec_fetch_site: field("Sec-Fetch-Site"),
                 last_event_id: field("Last-Event-ID"),
+                idempotency_key: field("Idempotency-Key"),
             },
             body: &self.body,
         }

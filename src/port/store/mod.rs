@@ -1,6 +1,6 @@
 //! The database of the service: one SQLite file, one writing connection, as many reading ones as there are readers.
 //!
-//! For: sessions, events, transcripts and pending requests; recovery at the start; the schema and its migrations.
+//! For: sessions, events, transcripts, pending requests and repeatable answers; recovery at the start; the schema and its migrations.
 //! Not for: the files people tail (`port::session_files`), the thread that writes (`run::store`), decisions.
 //!
 //! ```text
@@ -12,6 +12,7 @@
 //!     ├─ event(seq, session, kind, name, json)
 //!     └─ transcript(session, position, entry)
 //!   pending(arrived, request_id, expires, request)
+//!   answered(key, request, expires, status, body)   requests under an Idempotency-Key, and their answers
 //! ```
 
 mod error;

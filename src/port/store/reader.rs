@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::error::StoreError;
 use super::schema::{self, DATABASE_FILE};
+use crate::call::idempotency::Fingerprint;
 use crate::call::journal::{Event, EventKind};
 use crate::call::session::SessionId;
 
@@ -107,6 +108,15 @@ impl Reader {
             )?
             .query_map(params![id.as_str(), session, after_seq, limit], agent_event)?
             .collect::<Result<_, _>>()?)
+    }
+
+    /// Status and body of the answer that is kept under an `Idempotency-Key`.
+    pub fn answer(&self, key: Fingerprint) -> Result<Option<(u16, String)>, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT status, body FROM answered WHERE key = ?1")?
+            .query_row([key.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?)
     }
 
     /// The number of the newest event of any kind; 0 before the first.

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::schema;
 use crate::base::Now;
 use crate::base::time::rfc3339_seconds;
+use crate::call::idempotency::{Answered, Fingerprint, Keyed};
 use crate::call::journal::{OpenSession, Recovered};
 use crate::call::session::SessionId;
 
@@ -42,6 +43,13 @@ pub(super) fn recovered(conn: &Connection, now: Now) -> Result<Recovered, StoreE
     Ok(Recovered {
         next_seq,
         pending,
+        answered: conn
+            .prepare("SELECT key, request, expires_unix_ms, octet_length(body) FROM answered")?
+            .query_map([], |row| {
+                let keyed = Keyed { key: Fingerprint(row.get(0)?), request: Fingerprint(row.get(1)?) };
+                Ok(Answered { keyed, expires_unix_ms: row.get(2)?, answer_bytes: row.get(3)? })
+            })?
+            .collect::<Result<_, _>>()?,
         open_sessions: open_sessions(conn)?,
         outbound_started_unix_ms: conn
             .prepare(
@@ -87,9 +95,10 @@ fn texts(conn: &Connection, query: &str) -> Result<Vec<String>, StoreError> {
     Ok(conn.prepare(query)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Deletes the requests whose time has passed.
+/// Deletes the requests and the answers whose time has passed.
 pub(super) fn sweep(conn: &Connection, now: Now) -> Result<(), StoreError> {
     conn.execute("DELETE FROM pending WHERE expires_unix_ms <= ?1", [now.unix_ms])?;
+    conn.execute("DELETE FROM answered WHERE expires_unix_ms <= ?1", [now.unix_ms])?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::error::StoreError;
 pub(super) const DATABASE_FILE: &str = "callscoot.db";
 
 /// One step for each released schema; step `n` leads to `user_version` `n + 1`. A step never changes once released.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("v1.sql")];
+pub(super) const MIGRATIONS: [&str; 2] = [include_str!("v1.sql"), include_str!("v2.sql")];
 
 /// How long the writer waits for another writing program, a person's `sqlite3` say. Then the commit fails.
 const WRITER_BUSY: Duration = Duration::from_secs(1);

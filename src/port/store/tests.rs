@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::{BatchError, Reader, StoreError, StoredSession, Writer};
 use crate::base::Now;
 use crate::call::conversation::Overrides;
+use crate::call::idempotency::{Fingerprint, Keyed};
 use crate::call::journal::{Batch, Event, EventKind, Record, Recovered};
 use crate::call::pending::PendingRequest;
 use crate::call::session::{Direction, Phase, SessionId, SessionMeta};
@@ -62,6 +63,15 @@ fn pending(request_id: &str, expires_unix_ms: i64) -> PendingRequest {
         agent_id: None,
         overrides: Overrides { language: Some("de".into()), ..Overrides::default() },
     }
+}
+
+fn keyed(key: &str, request: &str) -> Keyed {
+    Keyed { key: Fingerprint::of(&[key.as_bytes()]), request: Fingerprint::of(&[request.as_bytes()]) }
+}
+
+fn answered(key: &str, request: &str, left_ms: i64) -> Record {
+    let body = format!(r#"{{"{request}":"ü"}}"#);
+    Record::Answered { keyed: keyed(key, request), expires_unix_ms: NOW_MS + left_ms, status: 202, body }
 }
 
 fn batch(records: Vec<Record>) -> Batch {
@@ -305,6 +315,38 @@ fn a_page_damaged_while_the_service_was_killed_is_found_at_the_next_start() {
 }
 
 #[test]
+fn an_answer_is_kept_under_its_key_until_it_expires_or_the_key_is_free() {
+    let folder = state();
+    let (mut writer, _) = open(&folder);
+    let (first, late) = (answered("k", "a", 1000), answered("late", "a", 5000));
+    let free = Record::KeyGone(Fingerprint::of(&[b"free"]));
+    commit(&mut writer, vec![first, late, answered("free", "a", 9000), free]).unwrap();
+    let reader = writer.reader().unwrap();
+    let answer = |key: &str| reader.answer(Fingerprint::of(&[key.as_bytes()])).unwrap();
+    assert_eq!(answer("k"), Some((202, r#"{"a":"ü"}"#.into())));
+    assert_eq!((answer("free"), answer("never")), (None, None));
+    // A key that was free in between is used anew.
+    commit(&mut writer, vec![answered("k", "b", 2000)]).unwrap();
+    assert_eq!(answer("k"), Some((202, r#"{"b":"ü"}"#.into())));
+    drop(writer);
+    let later = now().plus(Duration::from_millis(1999));
+    let (writer, recovered) = Writer::open(folder.path(), later).unwrap();
+    let mut kept: Vec<_> =
+        recovered.answered.iter().map(|kept| (kept.keyed, kept.expires_unix_ms, kept.answer_bytes)).collect();
+    kept.sort_by_key(|(_, expires, _)| *expires);
+    let bytes = r#"{"a":"ü"}"#.len();
+    assert_eq!(
+        kept,
+        [(keyed("k", "b"), NOW_MS + 2000, bytes), (keyed("late", "a"), NOW_MS + 5000, bytes)],
+        "the length of an answer is in bytes"
+    );
+    drop(writer);
+    let (writer, recovered) = Writer::open(folder.path(), later.plus(Duration::from_millis(1))).unwrap();
+    assert_eq!(recovered.answered.len(), 1);
+    assert_eq!(writer.reader().unwrap().answer(keyed("k", "b").key).unwrap(), None);
+}
+
+#[test]
 fn a_database_of_schema_1_is_carried_to_the_newest_with_everything_in_it() {
     let folder = state();
     fs::copy("tests/fixtures/store-v1.db", folder.path().join("callscoot.db")).unwrap();
@@ -319,6 +361,17 @@ fn a_database_of_schema_1_is_carried_to_the_newest_with_everything_in_it() {
     assert_eq!((stored.events.len(), stored.agent_events.len(), stored.transcript.len()), (1, 2, 1));
     commit(&mut writer, vec![agent_event(1000, "20261122-085107-+4930123")]).unwrap();
     assert_eq!(reader.latest_seq().unwrap(), 1000);
+    commit(&mut writer, vec![answered("k", "a", 1000)]).unwrap();
+    assert!(recovered.answered.is_empty() && reader.answer(keyed("k", "a").key).unwrap().is_some());
+}
+
+#[test]
+fn a_database_of_schema_2_keeps_its_answers() {
+    let folder = state();
+    fs::copy("tests/fixtures/store-v2.db", folder.path().join("callscoot.db")).unwrap();
+    let (_, recovered) = open(&folder);
+    assert_eq!((recovered.next_seq, recovered.pending.len()), (1000, 1));
+    assert_eq!(recovered.answered.iter().map(|kept| kept.keyed).collect::<Vec<_>>(), [keyed("k", "a")]);
 }
 
 /// Makes the fixture of the newest schema: `cargo test make_the_fixture -- --ignored`, once for each release.
@@ -344,6 +397,7 @@ fn make_the_fixture_of_this_schema() {
                 entry: json!({"speaker": "caller", "text": "hello"}),
             },
             Record::Pending(Box::new(pending("waiting", NOW_MS + 1000))),
+            answered("k", "a", 1000),
         ],
     )
     .unwrap();

@@ -152,6 +152,19 @@ fn apply(conn: &Connection, record: &Record) -> Result<(), BatchError> {
         }
         Record::Pending(request) => put_pending(conn, request),
         Record::PendingGone { request_id } => delete_pending(conn, request_id),
+        Record::Answered { keyed, expires_unix_ms, status, body } => {
+            conn.prepare_cached(
+                "INSERT INTO answered (key, request, expires_unix_ms, status, body) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET request = excluded.request, expires_unix_ms = excluded.expires_unix_ms,
+                 status = excluded.status, body = excluded.body",
+            )?
+            .execute(params![keyed.key.0, keyed.request.0, expires_unix_ms, status, body])?;
+            Ok(())
+        }
+        Record::KeyGone(key) => {
+            conn.prepare_cached("DELETE FROM answered WHERE key = ?1")?.execute([key.0])?;
+            Ok(())
+        }
     }
 }
 

@@ -6,5 +6,6 @@ mod world;
 
 mod endings;
 mod inbound;
+mod once;
 mod outbound;
 mod promises;

@@ -11,6 +11,7 @@ use crate::base::{CallId, CallIds, Now, Number, Rng};
 use crate::call::command::{CallRequest, Command, Refusal, Reply, Target};
 use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan};
+use crate::call::idempotency::{Answered, Fingerprint};
 use crate::call::journal::{Batch, CommitError, CommitId, Event, EventKind, Record, Recovered};
 use crate::call::leg::{LegCommand, LegEnd, LegEvent, LineAudio, LineCodec, RemoteParty, SipStatus};
 use crate::call::switch::{AgentSettings, AskId, Input, Output, Setup, Switch, Why};
@@ -25,6 +26,7 @@ pub(super) struct World {
     pub(super) events: Vec<std::sync::Arc<Event>>,
     pub(super) metas: BTreeMap<String, Value>,
     pub(super) transcript: BTreeMap<u32, Value>,
+    pub(super) answers: BTreeMap<Fingerprint, (Answered, Value)>,
     pub(super) config_text: Option<String>,
     pub(super) replies: BTreeMap<AskId, Reply>,
     pub(super) held: Vec<Batch>,
@@ -102,6 +104,7 @@ impl World {
             events: Vec::new(),
             metas: BTreeMap::new(),
             transcript: BTreeMap::new(),
+            answers: BTreeMap::new(),
             config_text: None,
             replies: BTreeMap::new(),
             held: Vec::new(),
@@ -210,6 +213,14 @@ impl World {
                 }
                 Record::Transcript { index, entry, .. } => {
                     self.transcript.insert(index, entry);
+                }
+                Record::Answered { keyed, expires_unix_ms, status, body } => {
+                    assert_eq!(status, 202);
+                    let answered = Answered { keyed, expires_unix_ms, answer_bytes: body.len() };
+                    self.answers.insert(keyed.key, (answered, serde_json::from_str(&body).unwrap()));
+                }
+                Record::KeyGone(key) => {
+                    self.answers.remove(&key);
                 }
                 Record::SeqReserved(_) | Record::Pending(_) | Record::PendingGone { .. } => {}
             }
