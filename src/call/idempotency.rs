@@ -237,7 +237,7 @@ mod tests {
         ledger.answered(one.key);
         let later = now.plus(Duration::from_secs(1));
         ledger.begin(later, two).unwrap();
-        let eve = now.plus(VALID - Duration::from_millis(1));
+        let eve = now.plus(Duration::from_millis(86_399_999));
         assert_eq!(ledger.sweep(eve), []);
         assert_eq!(ledger.begin(eve, one), Ok(Turn::Again));
         assert_eq!(ledger.next_expiry(), Some(now.plus(VALID).mono));
