@@ -1,6 +1,7 @@
 //! The database of the service: one SQLite file, one writing connection, as many reading ones as there are readers.
 //!
-//! For: sessions, events, transcripts, pending requests and repeatable answers; recovery at the start; the schema and its migrations.
+//! For: sessions, events, transcripts, pending requests, answers to be repeated; recovery at the start; the schema and
+//! its migrations.
 //! Not for: the files people tail (`port::session_files`), the thread that writes (`run::store`), decisions.
 //!
 //! ```text
