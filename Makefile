@@ -3,7 +3,7 @@
 .PHONY: help demo test check bench fuzz long docs setup clean
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
-T ?= sip_msg sdp rtp rtcp agent_msg http_head
+T ?= sip_msg sdp rtp rtcp hfp_at agent_msg http_head
 SECONDS_EACH ?= 60
 
 help: ## this list

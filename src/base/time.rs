@@ -19,6 +19,13 @@ impl Now {
     }
 }
 
+/// Any instant at all, where virtual time begins: an `Instant` comes from nowhere but a clock. For tests and fuzz
+/// bodies.
+#[expect(clippy::disallowed_methods, reason = "virtual time starts somewhere, and where does not matter")]
+pub fn any_instant() -> Instant {
+    Instant::now()
+}
+
 /// Unix milliseconds as UTC in whole seconds, `2026-11-22T08:51:07Z`: the only form that API clients parse.
 pub fn rfc3339_seconds(unix_ms: i64) -> String {
     jiff::Timestamp::from_second(unix_ms.div_euclid(1000))

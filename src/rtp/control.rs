@@ -184,11 +184,7 @@ mod tests {
 
     use super::*;
     use crate::base::Rng;
-
-    #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::base::time::any_instant;
 
     fn sent(ssrc: u32, packets: u64) -> Sent {
         Sent { ssrc, timestamp: 5, packets, octets: packets * 160 }
@@ -196,7 +192,7 @@ mod tests {
 
     #[test]
     fn our_packets_are_what_another_reader_expects_rfc3550_6_1() {
-        let start = start();
+        let start = any_instant();
         let control = Control::new(start, &mut Rng::from_u64(3));
         let numbers =
             ReportNumbers { fraction_lost: 9, cumulative_lost: -2, extended_highest: 77, jitter: 4 };
@@ -227,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_round_trip_is_arrival_less_lsr_less_dlsr_rfc3550_6_4_1() {
-        let (start, mut rng) = (start(), Rng::from_u64(4));
+        let (start, mut rng) = (any_instant(), Rng::from_u64(4));
         let (mut a, mut b) = (Control::new(start, &mut rng), Control::new(start, &mut rng));
         let ms = |ms| start + Duration::from_millis(ms);
         let mut out = [0; CONTROL_BYTES_MAX];
@@ -242,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_report_about_another_source_or_with_an_impossible_time_is_passed_over() {
-        let (start, mut rng) = (start(), Rng::from_u64(5));
+        let (start, mut rng) = (any_instant(), Rng::from_u64(5));
         let (mut a, b) = (Control::new(start, &mut rng), Control::new(start, &mut rng));
         let mut out = [0; CONTROL_BYTES_MAX];
         // LSR 0: the peer has seen no report of ours.

@@ -107,15 +107,11 @@ pub struct ReportNumbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::base::time::any_instant;
 
     #[test]
     fn losses_are_counted_since_the_beginning_and_since_the_last_report_rfc3550_a_3() {
-        let (mut reception, start) = (Reception::new(8000), start());
+        let (mut reception, start) = (Reception::new(8000), any_instant());
         for number in [1, 2, 3, 5] {
             reception.packet(start, 0x1_0000 + number, number * 160);
         }
@@ -131,7 +127,7 @@ mod tests {
 
     #[test]
     fn jitter_follows_the_difference_of_transit_times_rfc3550_a_8() {
-        let (mut reception, start) = (Reception::new(8000), start());
+        let (mut reception, start) = (Reception::new(8000), any_instant());
         let mut now = start;
         for number in 0..200 {
             reception.packet(now, number, number * 160);
@@ -149,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_pause_of_the_speaker_is_not_jitter() {
-        let (mut reception, start) = (Reception::new(8000), start());
+        let (mut reception, start) = (Reception::new(8000), any_instant());
         reception.packet(start, 1, 0);
         reception.packet(start + Duration::from_secs(9), 2, 160);
         assert_eq!(reception.jitter(), 0);

@@ -179,6 +179,7 @@ fn index_of(sequence: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::any_instant;
 
     struct Bench {
         start: Instant,
@@ -186,9 +187,8 @@ mod tests {
     }
 
     impl Bench {
-        #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
         fn new() -> Self {
-            Self { start: Instant::now(), reorder: Reorder::default() }
+            Self { start: any_instant(), reorder: Reorder::default() }
         }
 
         fn at(&self, ms: u64) -> Instant {

@@ -1,10 +1,10 @@
 //! What a fuzzer runs, and what the corpora are replayed with.
 
+use crate::base::time::any_instant;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::msg::{MESSAGE_BYTES_MAX, Unreadable, read};
-use super::virtual_time;
 use super::{Command, Event, Input, Options, Output, Ua};
 use crate::base::{CallId, CallIds, Rng};
 
@@ -36,7 +36,7 @@ pub fn message(data: &[u8]) {
 fn feed(data: &[u8]) {
     let peer = SocketAddr::from(([192, 0, 2, 1], 5060));
     let local = SocketAddr::from(([198, 51, 100, 1], 5060));
-    let mut now = virtual_time::start();
+    let mut now = any_instant();
     let mut ua =
         Ua::new(Options { accept_strangers: true, user: None }, CallIds::default(), Rng::from_u64(1));
     let call = Command::Call {

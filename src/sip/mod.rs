@@ -20,7 +20,6 @@ pub mod timer;
 pub mod tx;
 pub mod ua;
 pub mod uri;
-mod virtual_time;
 
 pub use register::{Account, RegistrationStatus};
 pub use session::{Cause, Event};

@@ -1,5 +1,6 @@
 //! Conversations in virtual time against a service that is written down.
 
+use crate::base::time::any_instant;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ impl Talk {
     fn new(initiation: Initiation) -> Self {
         Self {
             session: Session::new(initiation),
-            now: origin(),
+            now: any_instant(),
             sent: vec![],
             events: vec![],
             flushes: 0,
@@ -87,11 +88,6 @@ impl Talk {
             self.input(Input::Line { taken: self.taken, played: self.played });
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin at")]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 fn metadata() -> ServerMessage {

@@ -1,5 +1,6 @@
 //! One leg in virtual time: formats, gaps, a hostile network, and no allocation.
 
+use crate::base::time::any_instant;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -10,11 +11,6 @@ use crate::codec::Law;
 use crate::dsp::{Meter, Tone, level_at};
 use crate::rtp::Receiver;
 use crate::rtp::packet::Header;
-
-#[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
-fn start() -> Instant {
-    Instant::now()
-}
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -37,7 +33,7 @@ struct Caller {
 
 impl Caller {
     fn new(wanted: BlockFormat) -> Self {
-        Self { uplink: Uplink::default(), now: start(), wanted, blocks: Vec::new() }
+        Self { uplink: Uplink::default(), now: any_instant(), wanted, blocks: Vec::new() }
     }
 
     fn payload(&mut self, timestamp: u32, codec: LineCodec, octets: &[u8]) {
@@ -285,7 +281,7 @@ fn levels_are_told_for_the_last_second_and_the_loudest_one() {
 fn neither_direction_allocates_after_construction() {
     let (mut uplink, mut downlink, mut receiver) =
         (Uplink::default(), Downlink::default(), Receiver::new(8000));
-    let (octets, block, start) = (tone_in(Pcma, 160), Block::pcm16k(&[500; 320]), start());
+    let (octets, block, start) = (tone_in(Pcma, 160), Block::pcm16k(&[500; 320]), any_instant());
     let (mut heard, mut meter) = (0, Meter::default());
     assert_no_alloc::assert_no_alloc(|| {
         for number in 0..500u16 {

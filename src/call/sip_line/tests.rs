@@ -1,5 +1,6 @@
 //! Lines against a scripted peer: offers, answers, ends, and the life of an account.
 
+use crate::base::time::any_instant;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ fn address(text: &str) -> SocketAddr {
 impl Bench {
     fn new(open: Option<OpenLine>) -> Self {
         let line = SipLine::new(open, CallIds::default(), Rng::from_u64(1));
-        let now = start();
+        let now = any_instant();
         let mut bench = Self { line, now, sent: vec![], events: vec![], opened: vec![], queries: vec![] };
         bench.drain();
         bench
@@ -142,11 +143,6 @@ impl Bench {
         });
         statuses.next_back().unwrap()
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "virtual time starts somewhere, and where does not matter")]
-fn start() -> Instant {
-    Instant::now()
 }
 
 fn body_of(bytes: &[u8]) -> String {

@@ -1,5 +1,6 @@
 //! Everything around the switch, in memory: legs that obey, a store that answers, agents that close when asked.
 
+use crate::base::time::any_instant;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ impl World {
     }
 
     pub(super) fn with(members: Value, recovered: Recovered) -> Self {
-        let now = Now { mono: crate_clock(), unix_ms: 1_795_337_467_000 };
+        let now = Now { mono: any_instant(), unix_ms: 1_795_337_467_000 };
         let ids = CallIds::default();
         let agent = AgentSettings {
             base_url: "https://agent.invalid".into(),
@@ -329,10 +330,4 @@ impl World {
         assert_eq!(self.metas.len(), 1);
         self.metas.values().next().unwrap()
     }
-}
-
-/// A test needs some instant to begin with.
-#[expect(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
-fn crate_clock() -> Instant {
-    Instant::now()
 }

@@ -1,5 +1,6 @@
 //! Two user agents and a network between them that loses, repeats and reorders, by a seed.
 
+use crate::base::time::any_instant;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ impl Network {
         let mut rng = Rng::from_u64(seed);
         let options = Options { accept_strangers: true, user: None };
         let ends = [0, 1].map(|_| Ua::new(options.clone(), CallIds::default(), rng.fork()));
-        let now = crate::sip::virtual_time::start();
+        let now = any_instant();
         Self { ends, events: [Vec::new(), Vec::new()], weather, rng, now, serial: 0, flying: BTreeMap::new() }
     }
 

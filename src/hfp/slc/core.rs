@@ -1,0 +1,448 @@
+//! What the connection holds, what goes in and what comes out.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::ask::Ask;
+use super::audio::{Step, Watch};
+use crate::base::time::earlier;
+use crate::base::{Number, Pii};
+use crate::hfp::at::{CallFailure, FinalResult, Lines};
+use crate::hfp::call::{CallState, Calls, Change};
+use crate::hfp::feature::{AgFeatures, Codec, HfFeatures};
+use crate::hfp::indicator::Indicators;
+
+/// A command without an answer for this long has none.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// A command that may be repeated is sent so often.
+const TRIES_MAX: u8 = 2;
+/// `AT+BCS` waits for the command before it no longer than this: the phone wants it within a second.
+const CODEC_ANSWER_MAX: Duration = Duration::from_millis(500);
+/// Commands that wait at most; one more is refused.
+const WAITING_MAX: usize = 32;
+
+/// What the user wants. Before the connection is up it waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Call this number.
+    Dial(Number),
+    /// Take the call that comes in.
+    Answer,
+    /// Refuse the call that comes in, or end the one that is made or active.
+    Hangup,
+    /// Refuse the call that waits (or release the held ones) and leave the active one alone.
+    RefuseWaiting,
+    /// Press a key: `0`-`9`, `*`, `#`, `A`-`D`; others are refused.
+    Dtmf(char),
+    /// The audio is wanted here, or left to the phone.
+    Audio {
+        /// Here.
+        here: bool,
+    },
+    /// mSBC does not work over this link: offer CVSD alone, and open the link again.
+    CvsdOnly,
+}
+
+/// What comes out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Bytes for RFCOMM.
+    Transmit(Vec<u8>),
+    /// Something to know.
+    Event(Event),
+    /// Nothing more until this time (and why), or until an input.
+    Timeout(Option<(Instant, Why)>),
+}
+
+/// Why the core wants to be called again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A command may stay without an answer.
+    Answer,
+    /// `AT+BCS` has waited long enough.
+    CodecAnswer,
+    /// An active call may be without audio.
+    Audio,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The connection is set up.
+    Up(AgFeatures),
+    /// What the phone says about itself has changed.
+    Phone(Phone),
+    /// A call is new, stands elsewhere or is over.
+    Call(Change),
+    /// The audio link that comes next uses this codec. It is told before the phone is: the link may come at once.
+    Codec(Codec),
+    /// Open the audio link from this side: the phone has no other way to be asked.
+    OpenAudio,
+    /// A call is active and its audio is not here, whatever was tried.
+    AudioLost,
+    /// Whether the phone rings through the audio link.
+    InBandRing(bool),
+    /// A command was not done.
+    Refused(Command, Refusal),
+    /// The connection cannot be used; nothing more comes.
+    Down(Fault),
+}
+
+/// Why a command was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The phone said so, with a code of 3GPP 27.007 9.2 if it gave one.
+    ByPhone(Option<u16>),
+    /// The phone said how the call failed.
+    Call(CallFailure),
+    /// It did not answer.
+    NoAnswer,
+    /// Too many wait already, or it makes no sense.
+    Here,
+}
+
+/// Why the connection cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The phone does not answer a command of the set-up.
+    #[error("the phone does not answer")]
+    Silent,
+    /// It refuses what nothing works without.
+    #[error("the phone refuses to tell about its calls")]
+    Refused,
+    /// Its indicators lack the two for calls.
+    #[error("the phone has no indicators for calls")]
+    Indicators,
+}
+
+/// What a phone says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phone {
+    /// It has a network.
+    pub service: bool,
+    /// 0 to 5.
+    pub signal: u8,
+    /// In a foreign network.
+    pub roaming: bool,
+    /// 0 to 5.
+    pub battery: u8,
+    /// The network's name.
+    pub operator: Option<String>,
+    /// Its own number; any characters.
+    pub own_number: Option<Pii<String>>,
+}
+
+/// What was counted instead of being told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Lines that were too long.
+    pub too_long: u64,
+    /// Lines that mean nothing here.
+    pub unknown: u64,
+    /// `RING`s.
+    pub rings: u64,
+    /// Ends of commands that were not outstanding.
+    pub unasked: u64,
+    /// Commands without an answer.
+    pub unanswered: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Setup,
+    Up,
+    Down,
+}
+
+pub(super) struct Outstanding {
+    pub(super) ask: Ask,
+    tries: u8,
+    since: Instant,
+}
+
+/// The connection with one phone.
+pub struct Slc {
+    own: HfFeatures,
+    phones: AgFeatures,
+    pub(super) codecs: Vec<Codec>,
+    pub(super) state: State,
+    pub(super) lines: Lines,
+    pub(super) indicators: Indicators,
+    pub(super) calls: Calls,
+    /// The phone answers `AT+CLCC`.
+    pub(super) lists_calls: bool,
+    pub(super) phone: Phone,
+    pub(super) outstanding: VecDeque<Outstanding>,
+    waiting: VecDeque<(Ask, u8)>,
+    codec_answer: Option<(Codec, Instant)>,
+    audio: Watch,
+    audio_here: bool,
+    transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+    pub(super) counters: Counters,
+}
+
+impl Slc {
+    /// Begins the set-up at once. `codecs` in the order in which they are liked; CVSD is always among them.
+    pub fn start(now: Instant, codecs: &[Codec]) -> Self {
+        let mut codecs = codecs.to_vec();
+        if !codecs.contains(&Codec::Cvsd) {
+            codecs.push(Codec::Cvsd);
+        }
+        let mut own = HfFeatures::THREE_WAY
+            | HfFeatures::CLI
+            | HfFeatures::REMOTE_VOLUME
+            | HfFeatures::ENHANCED_CALL_STATUS
+            | HfFeatures::HF_INDICATORS
+            | HfFeatures::ESCO_S4;
+        if codecs.len() > 1 {
+            own = own | HfFeatures::CODEC_NEGOTIATION;
+        }
+        let mut slc = Self {
+            own,
+            phones: AgFeatures::default(),
+            codecs,
+            state: State::Setup,
+            lines: Lines::default(),
+            indicators: Indicators::default(),
+            calls: Calls::default(),
+            lists_calls: true,
+            phone: Phone::default(),
+            outstanding: VecDeque::new(),
+            waiting: VecDeque::new(),
+            codec_answer: None,
+            audio: Watch::default(),
+            audio_here: true,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        };
+        slc.send(now, Ask::Features, 1);
+        slc
+    }
+
+    /// What this unit said that it can do.
+    pub fn hf_features(&self) -> HfFeatures {
+        self.own
+    }
+
+    /// What the phone said that it can do.
+    pub fn ag_features(&self) -> AgFeatures {
+        self.phones
+    }
+
+    /// The calls on the phone.
+    pub fn calls(&self) -> &[crate::hfp::Call] {
+        self.calls.known()
+    }
+
+    /// What the phone says about itself.
+    pub fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        Counters { too_long: self.lines.dropped(), ..self.counters }
+    }
+
+    /// The user wants something.
+    pub fn command(&mut self, now: Instant, command: Command) {
+        let ask = match command.clone() {
+            Command::Dial(number) => Ask::Dial(number),
+            Command::Answer => Ask::Answer,
+            Command::Hangup => Ask::Hangup,
+            Command::RefuseWaiting => Ask::RefuseWaiting,
+            Command::Dtmf(tone @ ('0'..='9' | '*' | '#' | 'A'..='D')) => Ask::Dtmf(tone),
+            Command::Dtmf(_) => return self.tell(Event::Refused(command, Refusal::Here)),
+            Command::Audio { here } => {
+                self.audio_here = here;
+                return self.watch_audio(now);
+            }
+            Command::CvsdOnly => {
+                self.codecs = vec![Codec::Cvsd];
+                if self.negotiates_codecs() {
+                    self.ask(Ask::Codecs);
+                }
+                self.open_audio();
+                return self.pump(now);
+            }
+        };
+        if self.state == State::Down || self.waiting.len() >= WAITING_MAX {
+            return self.tell(Event::Refused(command, Refusal::Here));
+        }
+        self.ask(ask);
+        self.pump(now);
+    }
+
+    /// The audio link is there, or not any more.
+    pub fn audio_linked(&mut self, now: Instant, linked: bool) {
+        self.audio.linked(now, linked);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.outstanding.front().is_some_and(|first| now >= first.since + ANSWER_MAX)
+            && let Some(late) = self.outstanding.pop_front()
+        {
+            self.counters.unanswered += 1;
+            if late.ask.may_be_repeated() && late.tries < TRIES_MAX {
+                self.waiting.push_front((late.ask, late.tries + 1));
+            } else {
+                self.unanswered(now, late.ask);
+            }
+        }
+        match self.audio.handle_timeout(now) {
+            Some(Step::Open) => self.open_audio(),
+            Some(Step::Lost) => self.tell(Event::AudioLost),
+            None => {}
+        }
+        self.pump(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output {
+        // A codec is told before the line that takes it goes out.
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some(bytes) = self.transmits.pop_front() {
+            return Output::Transmit(bytes);
+        }
+        if self.state == State::Down {
+            return Output::Timeout(None);
+        }
+        let answer = self.outstanding.front().map(|first| (first.since + ANSWER_MAX, Why::Answer));
+        let codec = self.codec_answer.map(|(_, by)| (by, Why::CodecAnswer));
+        let audio = self.audio.deadline().map(|at| (at, Why::Audio));
+        Output::Timeout(earlier(earlier(answer, codec), audio))
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    pub(super) fn tell_calls(&mut self, now: Instant, changes: Vec<Change>) {
+        self.events.extend(changes.into_iter().map(Event::Call));
+        self.watch_audio(now);
+    }
+
+    /// A command for its turn; the same question is not asked twice in a row.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        let once = matches!(ask, Ask::ListCalls | Ask::OpenAudio | Ask::Codecs);
+        if self.state != State::Down && !(once && self.waiting.iter().any(|(other, _)| *other == ask)) {
+            self.waiting.push_back((ask, 1));
+        }
+    }
+
+    pub(super) fn take_codec(&mut self, now: Instant, codec: Codec) {
+        self.tell(Event::Codec(codec));
+        self.codec_answer = Some((codec, now + CODEC_ANSWER_MAX));
+    }
+
+    /// Sends what may be sent now.
+    pub(super) fn pump(&mut self, now: Instant) {
+        let free = self.outstanding.is_empty();
+        if let Some((codec, by)) = self.codec_answer
+            && (free || now >= by)
+        {
+            self.codec_answer = None;
+            self.send(now, Ask::TakeCodec(codec), 1);
+        }
+        // While it is set up, only a step that is tried again waits here with its turn.
+        let again = self.waiting.front().is_some_and(|(_, tries)| *tries > 1);
+        if self.outstanding.is_empty()
+            && (self.state == State::Up || again)
+            && let Some((ask, tries)) = self.waiting.pop_front()
+        {
+            self.send(now, ask, tries);
+        }
+    }
+
+    fn send(&mut self, now: Instant, ask: Ask, tries: u8) {
+        self.transmits.push_back(ask.line(self.own, &self.codecs).into_bytes());
+        self.outstanding.push_back(Outstanding { ask, tries, since: now });
+    }
+
+    /// A step of the set-up is done, or could not be.
+    pub(super) fn go_on(&mut self, now: Instant, done: &Ask) {
+        if let Some(next) = self.after(done) {
+            return self.send(now, next, 1);
+        }
+        self.state = State::Up;
+        self.tell(Event::Up(self.phones));
+        self.tell(Event::Phone(self.phone.clone()));
+        // Questions of our own come before what the user has wanted meanwhile: dialling too early is what hangs phones.
+        for (at, ask) in self.first_questions().into_iter().enumerate() {
+            self.waiting.insert(at.min(self.waiting.len()), (ask, 1));
+        }
+        self.follow_calls(now);
+    }
+
+    pub(super) fn set_features(&mut self, features: AgFeatures) {
+        self.phones = features;
+    }
+
+    pub(super) fn down(&mut self, fault: Fault) {
+        self.state = State::Down;
+        let changes = self.calls.clear();
+        self.events.extend(changes.into_iter().map(Event::Call));
+        self.waiting.clear();
+        self.outstanding.clear();
+        self.transmits.clear();
+        self.codec_answer = None;
+        self.tell(Event::Down(fault));
+    }
+
+    fn unanswered(&mut self, now: Instant, ask: Ask) {
+        if self.state == State::Setup && !matches!(ask, Ask::TakeCodec(_)) {
+            self.down(Fault::Silent);
+        } else {
+            self.not_done(now, ask, Refusal::NoAnswer);
+        }
+    }
+
+    /// A command of the user failed: he is told. One of our own: it was worth a try.
+    pub(super) fn not_done(&mut self, now: Instant, ask: Ask, why: Refusal) {
+        if ask == Ask::ListCalls {
+            return self.not_listed(now, why);
+        }
+        if let Some(command) = ask.command() {
+            self.tell(Event::Refused(command, why));
+        }
+    }
+
+    fn not_listed(&mut self, now: Instant, why: Refusal) {
+        self.calls.abandon();
+        // Some phones refuse when there is nothing to list; only with calls it means that they cannot.
+        let values = self.indicators.values();
+        if why != Refusal::NoAnswer && (values.call, values.call_setup) != (0, 0) {
+            self.lists_calls = false;
+        }
+        let changes = self.calls.follow(values);
+        self.tell_calls(now, changes);
+    }
+
+    pub(super) fn refusal(result: FinalResult) -> Refusal {
+        match result {
+            FinalResult::CmeError(code) => Refusal::ByPhone(Some(code)),
+            FinalResult::CallFailed(failure) => Refusal::Call(failure),
+            FinalResult::Ok | FinalResult::Error => Refusal::ByPhone(None),
+        }
+    }
+
+    /// HFP 4.11.3 and 4.11.2: a phone that negotiates codecs opens the link itself when asked; for another one it is
+    /// opened from here.
+    fn open_audio(&mut self) {
+        if self.negotiates_codecs() {
+            self.ask(Ask::OpenAudio);
+        } else {
+            self.tell(Event::OpenAudio);
+        }
+    }
+
+    fn watch_audio(&mut self, now: Instant) {
+        let active = self.calls.known().iter().any(|call| call.state == CallState::Active);
+        self.audio.wanted(now, active && self.audio_here);
+    }
+}

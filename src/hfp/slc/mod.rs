@@ -1,0 +1,19 @@
+//! The service level connection (HFP 4.2), seen from the hands-free unit: set up, then used until the link is lost.
+//!
+//! ```text
+//!  Setup: BRSF ─▶ BAC ─▶ CIND=? ─▶ CIND? ─▶ CMER ─▶ CHLD=? ─▶ BIND ─▶ Up ─▶ CMEE CLIP CCWA COPS CNUM CLCC
+//!    └── refused, or silent twice ──▶ Down
+//! ```
+//!
+//! One command is outstanding; only `AT+BCS` does not wait for its turn longer than half a second. What the phone says
+//! between a command and its end is heard at once.
+
+mod ask;
+mod audio;
+mod core;
+mod input;
+mod setup;
+#[cfg(test)]
+mod tests;
+
+pub use self::core::{Command, Counters, Event, Fault, Output, Phone, Refusal, Slc, Why};
