@@ -1,6 +1,6 @@
 //! Floor 0: the small words that every other floor speaks.
 //!
-//! For: call ids, given time, given chance, redaction, phone numbers.
+//! For: call ids, given time, given chance, redaction, phone numbers, texts of strangers.
 //! Not for: anything that knows a protocol, a file, a socket or a thread.
 
 pub mod backoff;
@@ -8,6 +8,7 @@ pub mod id;
 pub mod number;
 pub mod pii;
 pub mod rng;
+pub mod text;
 pub mod time;
 
 pub use backoff::Backoff;

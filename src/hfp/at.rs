@@ -1,5 +1,7 @@
 //! AT lines (HFP 4.34, ITU-T V.250 5): cut from the stream of bytes that RFCOMM is, and taken apart.
 
+use crate::base::text::bounded;
+
 /// Bytes of one line; a longer one is dropped whole and counted. The longest line of HFP is a `+CIND` list of some
 /// 150 bytes.
 pub const LINE_BYTES_MAX: usize = 1024;
@@ -139,6 +141,14 @@ pub fn list(field: &str) -> Option<&str> {
     field.strip_prefix('(')?.strip_suffix(')')
 }
 
+/// Bytes of a name or a number that are kept.
+const TEXT_BYTES_MAX: usize = 64;
+
+/// A text of the phone's as it is kept.
+pub fn kept(text: &str) -> String {
+    bounded(text, TEXT_BYTES_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +200,7 @@ mod tests {
         assert_eq!(all(r#"("call",(0,1)), ("signal",(0-5))"#), [r#"("call",(0,1))"#, r#"("signal",(0-5))"#]);
         assert_eq!(all(r#""+1,555",145,,"#), [r#""+1,555""#, "145", "", ""]);
         assert_eq!(all(""), [""]);
-        assert_eq!(all(r#"((,"#), ["((,"]);
+        assert_eq!(all("((,"), ["((,"]);
         assert_eq!((quoted(r#""a""#), quoted("a"), quoted(r#""""#)), (Some("a"), None, None));
         assert_eq!((list("(0,1)"), list("(0"), list("0")), (Some("0,1"), None, None));
     }

@@ -1,13 +1,11 @@
 //! The calls on a phone: as `AT+CLCC` lists them (HFP 4.32), or, where a phone lists none, as its indicators say.
 
-use super::at::{fields, quoted};
+use super::at::{fields, kept, quoted};
 use super::indicator::Values;
 use crate::base::Pii;
 
 /// Calls on one phone at most: a network allows one waiting, one held and a conference of five beside it.
 const CALLS_MAX: usize = 8;
-/// Bytes of a number; a longer one is cut from the end, which nobody dials.
-const NUMBER_BYTES_MAX: usize = 64;
 
 /// Where a call stands (3GPP 27.007 7.18 `stat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,9 +162,7 @@ fn listed(rest: &str) -> Option<Call> {
 }
 
 fn shown(number: &str) -> Option<Pii<String>> {
-    let number: String = number.chars().filter(|c| !c.is_control()).collect();
-    let end = number.floor_char_boundary(NUMBER_BYTES_MAX);
-    number.get(..end).map(str::trim).filter(|number| !number.is_empty()).map(|n| Pii(n.to_owned()))
+    Some(kept(number)).filter(|number| !number.is_empty()).map(Pii)
 }
 
 #[cfg(test)]
@@ -223,12 +219,5 @@ mod tests {
         assert_eq!(calls.follow(waiting), [Change::Now(call(2, true, CallState::Waiting, None))]);
         assert_eq!(calls.follow(up), [Change::Over(2)]);
         assert_eq!(calls.follow(Values::default()), [Change::Over(1)]);
-    }
-
-    #[test]
-    fn numbers_are_bounded_and_hold_no_control_characters() {
-        assert_eq!(shown("\u{1b}[2J1"), Some(Pii("[2J1".to_owned())));
-        assert_eq!(shown(&"é".repeat(60)).unwrap().0.len(), NUMBER_BYTES_MAX);
-        assert_eq!(shown(" \t"), None);
     }
 }

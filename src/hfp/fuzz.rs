@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Codec;
 use super::ag::{self, Ag};
-use super::slc::{Command, Event, Output, Slc};
+use super::slc::{Command, Output, Slc};
 
 /// Bytes that one line of a hostile phone makes the unit send, at most: a question about calls, or two.
 const SENT_PER_INPUT_BYTES_MAX: usize = 4096;
@@ -46,7 +46,7 @@ fn drain(slc: &mut Slc) {
     loop {
         match slc.poll_output() {
             Output::Transmit(bytes) => sent += bytes.len(),
-            Output::Event(Event::Down(_)) | Output::Event(_) => {}
+            Output::Event(_) => {}
             Output::Timeout(_) => break,
         }
     }

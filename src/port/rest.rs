@@ -8,6 +8,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::agent::endpoint::{Endpoint, EndpointError};
 use crate::base::Secret;
+use crate::base::text::bounded;
 use crate::call::conversation::AgentService;
 
 /// From the name to the last byte of the answer: within the time that a phone rings.
@@ -17,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer at most; a longer one is an error.
 const BODY_BYTES_MAX: u64 = 64 << 10;
 /// Characters of a refusal's own words that are passed on; the rest is cut off.
-const MESSAGE_CHARS_MAX: usize = 300;
+const MESSAGE_BYTES_MAX: usize = 300;
 
 /// Why there is no signed URL. Each sentence says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -122,7 +123,7 @@ fn refusal(status: u16, body: &Value, reason: &str) -> RestError {
 
 /// One bounded line of a stranger's text.
 fn words(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect()
+    bounded(text, MESSAGE_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Words from the network for people, and words of SIP for the switch.
 
-use crate::base::{Number, Pii};
+use crate::base::{Number, Pii, text};
 use crate::call::leg::{LegEnd, LineAudio, LineCodec, RemoteParty};
 use crate::sdp::{Agreed, Codec};
 use crate::sip::Cause;
@@ -9,16 +9,9 @@ use crate::sip::field::NameAddr;
 /// Texts of strangers are cut after this.
 const TEXT_BYTES_MAX: usize = 200;
 
-/// At most `TEXT_BYTES_MAX` bytes of a text, without control characters.
+/// A text from the network.
 pub(super) fn bounded(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars().filter(|c| !c.is_control()) {
-        if out.len() + c.len_utf8() > TEXT_BYTES_MAX {
-            break;
-        }
-        out.push(c);
-    }
-    out
+    text::bounded(text, TEXT_BYTES_MAX)
 }
 
 /// Who calls: the network's word (RFC 3325) before the caller's own.
@@ -94,12 +87,6 @@ fn end_of_code(code: u16) -> LegEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_cut_at_a_character_and_lose_control_characters() {
-        assert_eq!(bounded("a\u{7}b\r\nc"), "abc");
-        assert_eq!(bounded(&"ü".repeat(200)).len(), TEXT_BYTES_MAX);
-    }
 
     #[test]
     fn only_digits_are_a_number() {

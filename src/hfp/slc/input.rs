@@ -5,13 +5,10 @@ use std::time::Instant;
 use super::ask::Ask;
 use super::core::{Event, Fault, Slc, State};
 use crate::base::Pii;
-use crate::hfp::at::{FinalResult, ResultCode, fields, quoted};
+use crate::hfp::at::{FinalResult, ResultCode, fields, kept, quoted};
 use crate::hfp::call::CallState;
 use crate::hfp::feature::{AgFeatures, Codec};
 use crate::hfp::indicator::Indicator;
-
-/// Bytes of an operator's name or a number that are kept.
-const TEXT_BYTES_MAX: usize = 64;
 
 impl Slc {
     /// Bytes from RFCOMM, cut anyhow.
@@ -73,13 +70,13 @@ impl Slc {
             "BCS" => self.on_codec(now, rest),
             "BSIR" => self.tell(Event::InBandRing(rest == "1")),
             "COPS" => {
-                self.phone.operator = fields(rest).nth(2).and_then(quoted).map(short);
+                self.phone.operator = fields(rest).nth(2).and_then(quoted).map(kept);
                 self.tell_phone();
             }
             "CNUM" => {
                 // The first of several lines is the one that people know.
                 if self.phone.own_number.is_none() {
-                    self.phone.own_number = fields(rest).nth(1).and_then(quoted).map(short).map(Pii);
+                    self.phone.own_number = fields(rest).nth(1).and_then(quoted).map(kept).map(Pii);
                     self.tell_phone();
                 }
             }
@@ -161,9 +158,4 @@ impl Slc {
             self.tell(Event::Phone(self.phone.clone()));
         }
     }
-}
-
-fn short(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or_default().to_owned()
 }

@@ -86,10 +86,10 @@ impl Pair {
                     bytes.chunks(self.piece).for_each(|piece| self.ag.handle_input(piece));
                 }
                 Output::Event(event) => {
-                    match event {
-                        Event::Codec(codec) => self.codec = codec,
-                        Event::OpenAudio => self.link_audio(self.codec),
-                        _ => {}
+                    if let Event::Codec(codec) = event {
+                        self.codec = codec;
+                    } else if event == Event::OpenAudio {
+                        self.link_audio(self.codec);
                     }
                     self.events.push(event);
                 }
@@ -106,13 +106,11 @@ impl Pair {
                     bytes.chunks(self.piece).for_each(|piece| self.hf.handle_input(self.now, piece));
                 }
                 ag::Output::Event(event) => {
-                    match event {
-                        ag::Event::OpenAudio(codec) => {
-                            assert_eq!(codec, self.codec, "the unit was told another codec");
-                            self.link_audio(codec);
-                        }
-                        ag::Event::CloseAudio => self.unlink_audio(),
-                        _ => {}
+                    if let ag::Event::OpenAudio(codec) = event {
+                        assert_eq!(codec, self.codec, "the unit was told another codec");
+                        self.link_audio(codec);
+                    } else if event == ag::Event::CloseAudio {
+                        self.unlink_audio();
                     }
                     self.phone_events.push(event);
                 }
