@@ -70,6 +70,17 @@ class Leads:
     def __init__(self, path: str, number_column: str) -> None:
         self.path = os.path.realpath(path)
         self._file = open(self.path, "rb")
+        try:
+            self._read(path, number_column)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets other campaigns have the file."""
+        self._file.close()
+
+    def _read(self, path: str, number_column: str) -> None:
         self._lock(self._file)
         # Replaced by a campaign that has just ended, between opening and locking?
         if not os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
@@ -108,7 +119,7 @@ class Leads:
 
     def set(self, row: List[str], **values: Optional[str]) -> None:
         for column, value in values.items():
-            text = "".join(c for c in " ".join((value or "").split()) if c.isprintable())
+            text = " ".join("".join(c if c.isprintable() else " " for c in value or "").split())
             # A spreadsheet would take words of a stranger that begin like this for a formula.
             row[self._index[column]] = "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
@@ -123,7 +134,11 @@ class Leads:
             self._write(kept, os.stat(self.path)).close()
             raise Stop(f"{self.path} was changed by another program; what this campaign knows is in {kept}", 1)
         file = self._write(beside, os.stat(self.path))
-        os.replace(beside, self.path)
+        try:
+            os.replace(beside, self.path)
+        except BaseException:
+            file.close()
+            raise
         self._file.close()
         self._file = file
         self._seen = self._state()
@@ -144,13 +159,17 @@ class Leads:
             content = content[: -len(self._line_end)]
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         file = os.fdopen(os.open(path, flags, 0o600), "wb")
-        self._lock(file)
-        if os.geteuid() == 0:
-            os.fchown(file.fileno(), like.st_uid, like.st_gid)
-        os.fchmod(file.fileno(), like.st_mode & 0o7777)
-        file.write((b"\xef\xbb\xbf" if self._bom else b"") + content.encode())
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            self._lock(file)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+            os.fchmod(file.fileno(), like.st_mode & 0o7777)
+            file.write((b"\xef\xbb\xbf" if self._bom else b"") + content.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            raise
         return file
 
     def _lock(self, file: Any) -> None:

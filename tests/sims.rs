@@ -5,24 +5,12 @@
 
 mod support;
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use support::ports::Lease;
 use support::process::Process;
-use support::service::{CALLSCOOT, Service, line_to, with};
+use support::service::{Service, line_to, with};
+use support::sims::{port_of, sim};
 use support::wait::until_is;
-
-fn sim(name: &'static str, arguments: &[&str]) -> Process {
-    let mut command = Command::new(CALLSCOOT);
-    command.arg("sim").args(arguments);
-    Process::start(name, &command)
-}
-
-fn port_of(line: &Value) -> u64 {
-    let of_address = |address: &str| address.rsplit(':').next()?.parse().ok();
-    line["port"].as_u64().or_else(|| line["local"].as_str().and_then(of_address)).unwrap()
-}
 
 /// The simulated agent, and a service that takes calls and talks with it.
 fn taking_calls(more: Value) -> (Process, Service, String, Lease) {

@@ -22,6 +22,7 @@ pub mod process;
 pub mod relay;
 pub mod sdk;
 pub mod service;
+pub mod sims;
 pub mod sip;
 pub mod sipp;
 pub mod sound;
