@@ -115,7 +115,8 @@ class Service(unittest.TestCase):
             gone = client.delete_pending_call_request(request["request_id"])
             self.assertEqual(gone, {"deleted": True, "request_id": request["request_id"]})
             self.refused(404, "pending request not found", client.get_pending_call_request, request["request_id"])
-        self.refused(404, "pending request not found", client.delete_pending_call_request, "a/../b+c")
+        self.refused(404, "pending request not found", client.delete_pending_call_request, "a b+c")
+        self.refused(404, "not found", client.delete_pending_call_request, "a/../b")
 
     def test_configuration(self):
         client = self.client
@@ -133,7 +134,8 @@ class Service(unittest.TestCase):
         client = self.client
         self.refused(400, "number is required", client.queue_outbound_call, "")
         self.refused(404, "session not found", client.get_call, "20200101-000000-+1")
-        self.refused(404, "session not found", client.get_call_events, "../../v1/config")
+        self.refused(404, "session not found", client.get_call_events, "?a=b#c")
+        self.refused(404, "not found", client.get_call, "../config")
         self.refused(404, "session not found", client.wait_for_session_end, "none", 20)
         self.refused(404, "session not found", client.send_user_message, "x", "none")
         stranger = CallScootClient(client.base_url, "another-token")
