@@ -542,6 +542,8 @@ class CallScootClient:
     ) -> Dict[str, Any]:
         headers = {"Accept": b"application/json"}
         if idempotency_key is not None:
+            if not idempotency_key.isprintable():
+                raise ValueError("idempotency_key holds a character that no header can carry")
             headers["Idempotency-Key"] = idempotency_key.encode()
         content = None
         if body is not None:

@@ -134,10 +134,6 @@ def unread(sock):
     text = b'{"error": "the body is too large"}'
     sock.recv(1000)
     sock.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
-    sock.shutdown(socket.SHUT_WR)
-    # As the service: what still comes is read and dropped for a moment.
-    while sock.recv(65536):
-        pass
 
 
 def event(number, **members):

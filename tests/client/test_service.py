@@ -102,6 +102,23 @@ class Service(unittest.TestCase):
         self.refused(409, "no active call", client.answer_current_call)
         self.refused(409, "no active call", client.send_contextual_update, "x")
 
+    def test_the_same_request_again_makes_no_second_call(self):
+        client = self.client
+        again = {"metadata": {"lead": 1}, "idempotency_key": "campaign-lead-1"}
+        first = client.queue_outbound_call(NUMBER, **again)
+        client.hangup_current_call()
+        client.wait_for_session_end(first["session_id"], 20)
+        self.assertEqual(client.queue_outbound_call(NUMBER, **again), first)
+        self.assertEqual(client.wait_for_session_start(), first["session_id"])
+        self.assertIsNone(client.current_call())
+        kept = client.create_pending_call_request(NUMBER, idempotency_key="another")
+        self.assertEqual(client.create_pending_call_request(NUMBER, idempotency_key="another"), kept)
+        with self.assertRaises(CallScootClientError) as caught:
+            client.create_pending_call_request(NUMBER, {"x": 1}, idempotency_key="another")
+        self.assertEqual(caught.exception.status, 409)
+        client.delete_pending_call_request(kept["request"]["request_id"])
+        self.assertRaises(ValueError, client.queue_outbound_call, NUMBER, idempotency_key="a\r\nb")
+
     def test_pending_requests(self):
         client = self.client
         kept = client.create_pending_call_request(NUMBER, {"a": 1}, {"b": [2]})["request"]

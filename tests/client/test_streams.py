@@ -133,17 +133,17 @@ class Waits(unittest.TestCase):
         queued = reply("202 Accepted", {"session_id": "s"})
         next_one = reply("200 OK", {"current_call": {"id": "t"}})
         refused = reply("409 Conflict", {"error": "no line is free"})
-        with Hostile(queued, OVER, next_one, queued, refused, next_one) as server:
+        with Hostile(queued, OVER, next_one, next_one, queued, refused, next_one) as server:
             client = CallScootClient(server.base_url)
             client.queue_outbound_call("1")
+            self.assertEqual(client.wait_for_session_start(), "s")
+            client.wait_for_session_end("s")
+            self.assertEqual(client.wait_for_session_start(), "t")
             found = []
             other = threading.Thread(target=lambda: found.append(client.wait_for_session_start()))
             other.start()
             other.join()
-            self.assertEqual(found, ["s"])
-            self.assertEqual(client.wait_for_session_start(), "s")
-            client.wait_for_session_end("s")
-            self.assertEqual(client.wait_for_session_start(), "t")
+            self.assertEqual(found, ["t"])
             client.queue_outbound_call("1")
             self.assertRaises(CallScootClientError, client.queue_outbound_call, "1")
             self.assertEqual(client.wait_for_session_start(), "t")
