@@ -397,7 +397,8 @@ class CallScootClient:
         while True:
             reply = self._ask_patiently("/v1/current-call", deadline)
             call = reply.get("current_call")
-            if isinstance(call, dict) and isinstance(call.get("id"), str):
+            # A call that has just ended stays the current one for a moment.
+            if isinstance(call, dict) and isinstance(call.get("id"), str) and not _is_over({"meta": call}):
                 return str(call["id"])
             self._pause(poll_interval_sec, deadline, f"no call began within {timeout_sec:g} s", reply)
 

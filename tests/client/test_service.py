@@ -1,9 +1,12 @@
 """The client against the service itself, which CALLSCOOT_API_BASE names; its line leads to a simulated phone that
 answers, its agent is simulated. `tests/python_client.rs` starts all three."""
 
+import contextlib
 import os
 import threading
+import time
 import unittest
+import uuid
 
 import hostile  # noqa: F401  (finds the client)
 from callscoot_client import CallScootClient, CallScootClientError
@@ -22,13 +25,17 @@ def hang_up_after_the_greeting():
 class Service(unittest.TestCase):
     def setUp(self):
         self.client = CallScootClient.from_env()
-        self.addCleanup(self.leave_no_call)
+        self.no_call()
+        self.addCleanup(self.no_call)
 
-    def leave_no_call(self):
-        call = self.client.current_call()
-        if call is not None:
-            self.client.hangup_current_call()
-            self.client.wait_for_session_end(call["id"], 20)
+    def no_call(self):
+        """Hangs up what there is, and waits until the line is at rest: a call that ended is current for a moment."""
+        deadline = time.monotonic() + 20
+        while self.client.current_call() is not None:
+            self.assertLess(time.monotonic(), deadline, "the call does not end")
+            with contextlib.suppress(CallScootClientError):
+                self.client.hangup_current_call()
+            time.sleep(0.01)
 
     def refused(self, status, sentence, method, *arguments, **more):
         with self.assertRaises(CallScootClientError) as caught:
@@ -93,28 +100,31 @@ class Service(unittest.TestCase):
         self.refused(400, "text is required", client.send_user_message, "")
         self.refused(409, "nothing to answer", client.answer_current_call)
         self.assertRaises(TimeoutError, client.wait_for_session_end, session_id, 0.2)
-        self.assertRaises(TimeoutError, client.wait_for_session_end, session_id, 0)
+        self.assertRaises(TimeoutError, client.wait_for_session_end, "current", 0)
         self.assertEqual(client.hangup_current_call()["session_id"], session_id)
-        session = client.wait_for_session_end("current" if client.current_call() else session_id)
+        session = client.wait_for_session_end(session_id, 20)
         self.assertEqual(session["meta"]["end_reason"], "local_hangup")
         self.assertEqual(list(events)[-1]["event_type"], "call_ended")
+        self.assertRaises(TimeoutError, client.wait_for_session_start, 0.2, 0.01)
+        self.no_call()
         self.refused(409, "no active call", client.hangup_current_call)
         self.refused(409, "no active call", client.answer_current_call)
         self.refused(409, "no active call", client.send_contextual_update, "x")
 
     def test_the_same_request_again_makes_no_second_call(self):
         client = self.client
-        again = {"metadata": {"lead": 1}, "idempotency_key": "campaign-lead-1"}
+        again = {"metadata": {"lead": 1}, "idempotency_key": str(uuid.uuid4())}
         first = client.queue_outbound_call(NUMBER, **again)
         client.hangup_current_call()
         client.wait_for_session_end(first["session_id"], 20)
         self.assertEqual(client.queue_outbound_call(NUMBER, **again), first)
         self.assertEqual(client.wait_for_session_start(), first["session_id"])
-        self.assertIsNone(client.current_call())
-        kept = client.create_pending_call_request(NUMBER, idempotency_key="another")
-        self.assertEqual(client.create_pending_call_request(NUMBER, idempotency_key="another"), kept)
+        self.assertEqual(client.list_calls(1)["calls"][0]["id"], first["session_id"])
+        key = str(uuid.uuid4())
+        kept = client.create_pending_call_request(NUMBER, idempotency_key=key)
+        self.assertEqual(client.create_pending_call_request(NUMBER, idempotency_key=key), kept)
         with self.assertRaises(CallScootClientError) as caught:
-            client.create_pending_call_request(NUMBER, {"x": 1}, idempotency_key="another")
+            client.create_pending_call_request(NUMBER, {"x": 1}, idempotency_key=key)
         self.assertEqual(caught.exception.status, 409)
         client.delete_pending_call_request(kept["request"]["request_id"])
         self.assertRaises(ValueError, client.queue_outbound_call, NUMBER, idempotency_key="a\r\nb")
