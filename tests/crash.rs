@@ -160,7 +160,9 @@ fn a_call_asked_for_again_under_its_key_is_made_once_through_a_race_a_kill_and_a
     let (mut phone, port) = sim_phone();
     let mut service = Service::start(&with(line_to(port), json!({"max_concurrent_calls": 4})), None);
     let calls = "/v1/outbound-calls";
-    let body = json!({"number": NUMBER, "echo": true, "metadata": {"lead": 7}});
+    // As deep as a body may be: what is stored of it is read again after the kill.
+    let deepest = (0..62).fold(json!(7), |inner, _| json!([inner]));
+    let body = json!({"number": NUMBER, "echo": true, "metadata": {"lead": deepest}});
     let together = Barrier::new(2);
     let once = || {
         together.wait();
@@ -191,7 +193,12 @@ fn a_call_asked_for_again_under_its_key_is_made_once_through_a_race_a_kill_and_a
     service.process().kill();
 
     service.run();
-    assert_eq!(service.session(id)["meta"]["end_reason"], "recovered_after_crash");
+    let meta = &service.session(id)["meta"];
+    assert_eq!(
+        (&meta["end_reason"], &meta["direction"]),
+        (&json!("recovered_after_crash"), &json!("outbound"))
+    );
+    assert_eq!(meta["client_request"]["metadata"], body["metadata"]);
     assert_eq!(service.api.post_once(calls, "lead-7", &body), (202, first.clone(), true));
     assert_eq!(service.api.post_once(requests, "lead-8", &request), (202, queued, true));
     assert_eq!(

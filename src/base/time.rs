@@ -34,6 +34,14 @@ pub fn rfc3339_seconds(unix_ms: i64) -> String {
         .to_string()
 }
 
+/// Unix milliseconds as the date of an HTTP header (RFC 9110 5.6.7).
+pub fn http_date(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
+}
+
 /// The earlier of two optional deadlines.
 pub fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     match (a, b) {
@@ -51,6 +59,12 @@ mod tests {
         assert_eq!(rfc3339_seconds(1_795_337_467_999), "2026-11-22T08:51:07Z");
         assert_eq!(rfc3339_seconds(-1), "1969-12-31T23:59:59Z");
         assert_eq!(rfc3339_seconds(i64::MAX), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn an_http_date_is_in_gmt_rfc9110_5_6_7() {
+        assert_eq!(http_date(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(i64::MAX), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
     #[test]

@@ -126,6 +126,10 @@ fn the_token_and_the_allowed_names_are_asked_at_each_request() {
           Access-Control-Request-Method: POST\r\n\r\n",
     );
     assert_eq!((leave.status, leave.body.as_str(), leave.field("content-length")), (204, "", None));
+    assert!(leave.field("date").is_some(), "RFC 9110 6.6.1: {}", leave.head);
+    let too_large = api.raw(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n");
+    assert_eq!((too_large.status, too_large.field("server")), (413, Some("callscoot")));
+    assert!(too_large.field("date").is_some());
 }
 
 #[test]

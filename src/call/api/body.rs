@@ -13,6 +13,9 @@ use crate::call::conversation::Overrides;
 const TTL_SEC_DEFAULT: u32 = 300;
 /// Seconds that a request may live.
 const TTL_SEC_MAX: u32 = 86_400;
+/// Levels of lists and objects in a body. What is stored lies a few levels deeper in a session, and must still be read
+/// after a crash by a parser that stops at 128.
+const NESTING_MAX: usize = 64;
 /// Bytes of a `sip:` URI as a target.
 const TARGET_URI_BYTES_MAX: usize = 256;
 
@@ -20,12 +23,15 @@ const TARGET_URI_BYTES_MAX: usize = 256;
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// JSON, its media type checked before. Nesting is bounded by the parser (128 levels), size by the gate.
+    /// JSON, its media type checked before, its size by the gate.
     pub(super) fn of(request: &Request<'_>) -> Result<Self, Response> {
         if request.body.is_empty() {
             return Ok(Self(Map::new()));
         }
         match serde_json::from_slice(request.body) {
+            Ok(body) if !is_within(&body, NESTING_MAX) => {
+                Err(Response::problem(400, &format!("the body is nested deeper than {NESTING_MAX} levels")))
+            }
             Ok(Value::Object(members)) => Ok(Self(members)),
             Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
                 Err(Response::problem(400, "the body must be a JSON object"))
@@ -143,6 +149,16 @@ impl Fields {
     }
 }
 
+/// Whether there are at most so many levels of lists and objects.
+fn is_within(value: &Value, levels: usize) -> bool {
+    let below = |value| levels > 0 && is_within(value, levels - 1);
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(below),
+        Value::Object(members) => levels > 0 && members.values().all(below),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
 fn wrong(name: &str, must_be: &str) -> Response {
     Response::problem(400, &format!("{name} must be {must_be}"))
 }
@@ -182,4 +198,27 @@ fn uri_is_fine(rest: &str) -> bool {
         && rest.matches('@').count() <= 1
         && !rest.starts_with('@')
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;/:@[]%".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::api::Headers;
+
+    #[test]
+    fn a_body_is_nested_no_deeper_than_what_is_made_of_it_can_be_read_again() {
+        let nested = |levels: usize| {
+            let body = format!(r#"{{"a":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+            let (headers, body) = (Headers::default(), body.as_bytes());
+            let request = Request { method: "POST", target: "/", http10: false, headers, body };
+            Fields::of(&request).map(|_| ()).map_err(|refused| (refused.status, refused.body))
+        };
+        assert_eq!((nested(2), nested(64)), (Ok(()), Ok(())));
+        for levels in [65, 127] {
+            let (status, body) = nested(levels).unwrap_err();
+            assert_eq!((status, body.contains("nested deeper than 64 levels")), (400, true), "{body}");
+        }
+        let (_, parser) = nested(128).unwrap_err();
+        assert!(parser.contains("invalid json"), "{parser}");
+    }
 }

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::chunks::Body;
 use super::head::{self, HEAD_BYTES_MAX, Head};
+use super::server::response_head;
 use crate::base::Now;
-use crate::call::api::{MEDIA_TYPE_JSON, Response, reason};
+use crate::call::api::{MEDIA_TYPE_JSON, Response};
 
 /// A head has so long in all; then 408.
 pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
@@ -388,18 +389,12 @@ impl Exchange {
 
 /// A whole response of the gate's own.
 fn rendered(now: Now, response: &Response, no_body: bool) -> Vec<u8> {
-    let date = jiff::Timestamp::from_millisecond(now.unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let mut text = format!(
-        "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {MEDIA_TYPE_JSON}\r\nContent-Length: {}\r\nConnection: close\r\n",
-        response.status,
-        reason(response.status),
-        date.strftime("%a, %d %b %Y %H:%M:%S GMT"),
-        response.body.len(),
-    );
-    for (name, value) in &response.headers {
-        text.extend([name, ": ", value.as_str(), "\r\n"]);
-    }
-    text.push_str("\r\n");
+    let own = [
+        ("Content-Type", MEDIA_TYPE_JSON.to_owned()),
+        ("Content-Length", response.body.len().to_string()),
+        ("Connection", "close".to_owned()),
+    ];
+    let mut text = response_head(now, response, &own);
     if !no_body {
         text.push_str(&response.body);
     }

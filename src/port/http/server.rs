@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::head::BODY_BYTES_MAX;
 use super::private::PrivateDir;
+use crate::base::Now;
+use crate::base::time::http_date;
 use crate::call::api::{Headers, MEDIA_TYPE_JSON, Request, Response, reason};
+use crate::sys::clock;
 
 /// What every response names as its server.
 const SERVER_NAME: &str = "callscoot";
@@ -162,7 +165,9 @@ impl Incoming {
         let sent = if response.body.is_empty() {
             // tiny_http would announce the length of a 204, which RFC 9110 8.6 forbids.
             let mut writer = self.request.into_writer();
-            writer.write_all(head(&response).as_bytes()).and_then(|()| writer.flush())
+            writer
+                .write_all(response_head(clock::now(), &response, &[]).as_bytes())
+                .and_then(|()| writer.flush())
         } else {
             let length = response.body.len();
             let mut headers = response.headers;
@@ -189,7 +194,7 @@ impl Incoming {
             .with_header("Content-Type", "text/event-stream")
             .with_header("Cache-Control", "no-store");
         let mut writer = EventWriter(self.request.into_writer());
-        writer.send(&head(&response))?;
+        writer.send(&response_head(clock::now(), &response, &[]))?;
         Ok(writer)
     }
 }
@@ -214,10 +219,15 @@ impl std::fmt::Debug for EventWriter {
     }
 }
 
-fn head(response: &Response) -> String {
-    let mut text =
-        format!("HTTP/1.1 {} {}\r\nServer: {SERVER_NAME}\r\n", response.status, reason(response.status));
-    for (name, value) in &response.headers {
+/// The head of a response that is not written by tiny_http; `more` beside the response's own fields.
+pub(super) fn response_head(now: Now, response: &Response, more: &[(&'static str, String)]) -> String {
+    let mut text = format!(
+        "HTTP/1.1 {} {}\r\nServer: {SERVER_NAME}\r\nDate: {}\r\n",
+        response.status,
+        reason(response.status),
+        http_date(now.unix_ms),
+    );
+    for (name, value) in more.iter().chain(&response.headers) {
         text.extend([name, ": ", value.as_str(), "\r\n"]);
     }
     text.push_str("\r\n");

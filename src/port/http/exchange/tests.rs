@@ -63,7 +63,11 @@ fn heads_and_bodies_have_their_time_in_all_however_they_drip() {
     assert_eq!(wants(&mut exchange).until, Some(now.mono + HEAD_TIME_MAX));
     exchange.handle_timeout(now.plus(HEAD_TIME_MAX));
     let (got, then) = drained(&mut exchange, now.plus(HEAD_TIME_MAX));
-    assert!(got.starts_with("HTTP/1.1 408 Request Timeout\r\nDate: ") && then == Output::ShutClient, "{got}");
+    assert!(
+        got.starts_with("HTTP/1.1 408 Request Timeout\r\nServer: callscoot\r\nDate: ")
+            && then == Output::ShutClient,
+        "{got}"
+    );
     exchange.handle_timeout(now.plus(HEAD_TIME_MAX + LINGER_TIME_MAX));
     assert_eq!(exchange.poll_output(), Output::Close);
 
