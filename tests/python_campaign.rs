@@ -82,6 +82,16 @@ impl Leads {
         (over, thread)
     }
 
+    /// Puts the file back to the moment before the service's answer to the latest call was written down.
+    fn forget_session(&self, line: &Line) {
+        let calls = line.service.api.get("/v1/calls?limit=1").1;
+        let id = calls["calls"][0]["id"].as_str().unwrap();
+        // Five columns follow that are empty while the call lasts.
+        let earlier = self.path.with_extension("earlier");
+        fs::write(&earlier, self.text().replace(&format!("{id},,,,,"), ",,,,,")).unwrap();
+        fs::rename(earlier, &self.path).unwrap();
+    }
+
     /// That each lead has one session, and each session its result in the file.
     fn are_all_called_once(&self, line: &Line) {
         let (status, reply) = line.service.api.get("/v1/calls?limit=1000");
@@ -127,6 +137,7 @@ fn killed_at_any_moment_with_the_service_or_without_no_lead_is_called_twice_and_
         let mut campaign = leads.campaign(&line, &[]);
         campaign.until("a call", || (line.calls() > before).then_some(()));
         campaign.kill();
+        leads.forget_session(&line);
     }
     // The service in the midst of a call; the campaign waits for it and goes on.
     let before = line.calls();
