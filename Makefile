@@ -29,7 +29,7 @@ check: ## what must pass before a change is taken: format, lints, tests, docs, d
 
 bench: ## latencies, memory and processor time beside controls, as a table
 	@tests/setup test
-	cargo bench --locked --bench call
+	cargo bench --locked --bench call --bench api
 
 fuzz: ## one minute for each parser, or: make fuzz T=sip_msg SECONDS_EACH=3600
 	@tests/setup fuzz

@@ -11,8 +11,8 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::peer::{BEAT, FRAME};
 use super::support::frames::{self, Frame};
+use super::support::peer::{BEAT, FRAME};
 
 /// Two bare threads: packets to messages as they come, and messages to packets on the beat.
 #[derive(Debug)]

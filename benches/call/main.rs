@@ -15,7 +15,7 @@
 mod support;
 
 mod control;
-mod peer;
+#[path = "../table.rs"]
 mod table;
 
 use std::net::{Ipv4Addr, TcpStream};
@@ -27,11 +27,11 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use control::Control;
-use peer::{BEAT, FRAME, NUMBERS, Peer};
 use serde_json::json;
 use support::agent::{Agent, Conversation};
 use support::baresip::{Baresip, Phone};
 use support::frames::{self, Frame};
+use support::peer::{BEAT, FRAME, NUMBERS, Peer};
 use support::ports::Lease;
 use support::process::Process;
 use support::service::{CALLSCOOT, Service, line_to};

@@ -125,11 +125,22 @@ impl Api {
 
     /// Commits agent events with these numbers, and publishes them, as the store's thread does.
     pub(crate) fn emit(&self, id: &str, name: &str, seqs: impl Iterator<Item = u64>, text: &str) {
-        let events: Vec<Arc<Event>> = seqs.map(|seq| Arc::new(agent_event(id, name, seq, text))).collect();
-        self.store(events.iter().cloned().map(Record::Event).collect());
-        for event in &events {
+        for event in &self.commit_events(id, name, seqs, text) {
             self.bus.publish(event);
         }
+    }
+
+    /// Commits agent events with these numbers, and leaves it to the caller to publish them.
+    pub(crate) fn commit_events(
+        &self,
+        id: &str,
+        name: &str,
+        seqs: impl Iterator<Item = u64>,
+        text: &str,
+    ) -> Vec<Arc<Event>> {
+        let events: Vec<Arc<Event>> = seqs.map(|seq| Arc::new(agent_event(id, name, seq, text))).collect();
+        self.store(events.iter().cloned().map(Record::Event).collect());
+        events
     }
 }
 

@@ -6,4 +6,5 @@ mod api;
 mod fixture;
 mod hostile;
 mod scarce;
+mod shapes;
 mod streams;

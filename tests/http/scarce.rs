@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
 
 use super::fixture::{Api, eventually, in_own_process};
 
@@ -27,14 +28,14 @@ fn limit_descriptors(current: u64) {
 }
 
 #[test]
-fn two_thousand_connections_opened_and_dropped_leave_no_descriptor() {
-    in_own_process("scarce::two_thousand_connections_opened_and_dropped_leave_no_descriptor", || {
+fn ten_thousand_connections_opened_and_dropped_leave_no_descriptor() {
+    in_own_process("scarce::ten_thousand_connections_opened_and_dropped_leave_no_descriptor", || {
         let api = Api::start();
         api.open_session("s");
         api.check_health();
         eventually("the first request's descriptors are closed", || descriptors() < 60);
         let before = descriptors();
-        for round in 0..2000 {
+        for round in 0..10_000 {
             let mut client = TcpStream::connect(api.http.address).unwrap();
             match round % 5 {
                 0 => {}
@@ -51,6 +52,44 @@ fn two_thousand_connections_opened_and_dropped_leave_no_descriptor() {
         eventually("every stream has ended", || api.bus.subscribers() == 0);
         api.check_health();
     });
+}
+
+/// Connects without waiting to be taken, and says a little if it was.
+fn knock(api: &Api) -> Socket {
+    let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let _ = client.connect(&api.http.address.into());
+    let _ = client.send(&STATUS[..20]);
+    client
+}
+
+#[test]
+fn ten_thousand_connections_held_by_several_clients_at_once_end_and_leave_nothing() {
+    in_own_process(
+        "scarce::ten_thousand_connections_held_by_several_clients_at_once_end_and_leave_nothing",
+        || {
+            let api = Api::start();
+            api.check_health();
+            eventually("the first request's descriptors are closed", || descriptors() < 60);
+            let before = descriptors();
+            // Both ends of those that are taken are in this process.
+            let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).min(6000);
+            limit_descriptors(limit);
+            let held_at_once = limit as usize / 2;
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..10_000 / held_at_once + 1 {
+                            drop((0..held_at_once / 4).map(|_| knock(&api)).collect::<Vec<Socket>>());
+                        }
+                    });
+                }
+            });
+            eventually("the API answers", || api.get("/v1/health").status == 200);
+            eventually("every descriptor is back", || descriptors() <= before);
+            api.check_health();
+        },
+    );
 }
 
 #[test]

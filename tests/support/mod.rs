@@ -14,9 +14,11 @@
 
 pub mod agent;
 pub mod baresip;
+pub mod crowd;
 pub mod frames;
 pub mod http;
 pub mod kamailio;
+pub mod peer;
 pub mod ports;
 pub mod process;
 pub mod relay;

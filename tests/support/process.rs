@@ -1,5 +1,6 @@
 //! A program under test: its words are kept, its end is awaited, and it does not outlive the test.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, prlimit};
 use serde_json::Value;
 
 use super::wait::{until, until_is};
@@ -139,6 +140,36 @@ impl Process {
         let spent =
             tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
         spent.map(|text| Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())).sum()
+    }
+
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+
+    /// Its threads.
+    pub fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().count()
+    }
+
+    /// How often each of its threads was woken so far: by thread id, with the thread's name.
+    pub fn wakes(&self) -> BTreeMap<u32, (String, u64)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let wakes_of = |path: std::path::PathBuf| {
+            let name = std::fs::read_to_string(path.join("comm")).ok()?.trim().to_owned();
+            let status = std::fs::read_to_string(path.join("status")).ok()?;
+            // A thread that waits gives the processor up by itself: once for each time that it was woken.
+            let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            let id = path.file_name()?.to_str()?.parse().ok()?;
+            Some((id, (name, count.trim().parse().ok()?)))
+        };
+        tasks.filter_map(|task| wakes_of(task.ok()?.path())).collect()
+    }
+
+    /// Gives it a new soft limit while it runs; what the limit was before.
+    pub fn limit(&self, resource: Resource, current: Option<u64>) -> Option<u64> {
+        let limit = Rlimit { current, maximum: getrlimit(resource).maximum };
+        prlimit(Some(Pid::from_child(&self.child)), resource, limit).unwrap().current
     }
 
     /// Waits until its memory has not grown for a moment; the value.

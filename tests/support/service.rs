@@ -21,6 +21,8 @@ pub struct Service {
     process: Option<Process>,
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// A program, and its arguments, that starts it.
+    under: Vec<String>,
     /// A client of its API.
     pub api: Api,
 }
@@ -33,6 +35,11 @@ impl Service {
 
     /// The same, with more in its environment.
     pub fn start_with(config: &Value, agent: Option<&Agent>, more: &[(&str, &str)]) -> Self {
+        Self::start_under(&[], config, agent, more)
+    }
+
+    /// The same, started by another program, which takes limits or rights from it.
+    pub fn start_under(under: &[&str], config: &Value, agent: Option<&Agent>, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let config_folder = folder.path().join("config/callscoot");
         fs::create_dir_all(&config_folder).unwrap();
@@ -43,7 +50,8 @@ impl Service {
             environment.push(("ELEVENLABS_AGENT_ID".into(), AGENT_ID.into()));
         }
         environment.extend(more.iter().map(|(key, value)| ((*key).into(), (*value).into())));
-        let mut service = Self { process: None, folder, environment, api: Api::new(0) };
+        let under = under.iter().map(|word| (*word).to_owned()).collect();
+        let mut service = Self { process: None, folder, environment, under, api: Api::new(0) };
         service.run();
         service
     }
@@ -51,8 +59,9 @@ impl Service {
     /// Starts it again on the same folders.
     pub fn run(&mut self) {
         let folder = self.folder.path();
-        let mut command = Command::new(CALLSCOOT);
-        command.arg("serve").env_clear().env("HOME", folder).env("CALLSCOOT_API_PORT", "0");
+        let words: Vec<&str> = self.under.iter().map(String::as_str).chain([CALLSCOOT, "serve"]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).env_clear().env("HOME", folder).env("CALLSCOOT_API_PORT", "0");
         command.env("XDG_CONFIG_HOME", folder.join("config")).env("XDG_STATE_HOME", folder.join("state"));
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));

@@ -1,14 +1,19 @@
 //! A telephone with a stop-watch: answers one call over SIP and sends numbered audio packets on an exact beat, noting
 //! when each left and when each of the other side's came.
 
+use std::io::IoSliceMut;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::sip::ok;
-use super::support::wait::until;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+
+use super::sip::ok;
+use super::wait::until;
 
 /// Length of an audio packet.
 pub const BEAT: Duration = Duration::from_millis(20);
@@ -24,6 +29,10 @@ const SILENCE: [u8; 2] = [0xff, 0x7f];
 pub struct Heard {
     /// When.
     pub at: Instant,
+    /// When the kernel took it, by its real-time clock (SO_TIMESTAMPNS): however late this program was to look.
+    pub stamped: Duration,
+    /// Its number (RFC 3550 5.1, `sequence number`).
+    pub number: u16,
     /// Whether it held nothing but silence.
     pub silent: bool,
 }
@@ -99,6 +108,11 @@ impl Peer {
         self.sent.lock().unwrap().clone()
     }
 
+    /// Every packet of audio that came so far.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+
     /// Waits for the first packet after `since` that is silent, or not; when it came.
     pub fn first_after(&self, since: Instant, silent: bool) -> Instant {
         until("a packet", || {
@@ -126,13 +140,24 @@ fn packet(number: u32) -> [u8; 12 + FRAME] {
 }
 
 fn listen(media: &UdpSocket, heard: &Mutex<Vec<Heard>>) {
+    setsockopt(media, ReceiveTimestampns, &true).unwrap();
     let mut buffer = [0; 2048];
-    while let Ok(length) = media.recv(&mut buffer) {
+    let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+    loop {
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let came = recvmsg::<()>(media.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
         let at = Instant::now();
+        let Ok(came) = came else { return };
+        let stamped = came.cmsgs().unwrap().find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+            _ => None,
+        });
+        let length = came.bytes;
         // Control packets (RTCP on the same port) have types that audio never has.
         if length > 12 && buffer[1] & 0x7f < 64 {
             let silent = buffer[12..length].iter().all(|sample| SILENCE.contains(sample));
-            heard.lock().unwrap().push(Heard { at, silent });
+            let number = u16::from_be_bytes([buffer[2], buffer[3]]);
+            heard.lock().unwrap().push(Heard { at, stamped: stamped.unwrap(), number, silent });
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Figures as a person reads them.
 
 /// One row: what was measured, beside its control, against the aim.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// What.
     pub what: &'static str,
-    /// `ms`, `MB`, `s`.
+    /// `ms`, `MB`, `s`, `1/s`.
     pub unit: &'static str,
     /// All measured values.
     pub values: Vec<f64>,
@@ -16,40 +16,50 @@ pub struct Row {
 }
 
 /// What is good enough.
+#[allow(dead_code, reason = "each bench has its own aims")]
 #[derive(Clone, Copy, Debug)]
 pub enum Aim {
     /// The median, less the control's, is at most this.
     AddedAtMost(f64),
+    /// The 99th percentile, less the control's, is at most this.
+    AddedAtMostP99(f64),
     /// The median is at most this.
     AtMost(f64),
     /// The median is at most the control's.
     AtMostControl,
+    /// A figure to know, without an aim.
+    Told,
 }
 
 /// Prints all rows.
 pub fn print(rows: &[Row]) {
     println!();
     println!(
-        "{:<44} {:>4} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9}  aim",
-        "", "", "n", "median", "p95", "max", "control", "added"
+        "{:<58} {:>4} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  aim",
+        "", "", "n", "median", "p95", "p99", "max", "control", "its p99", "added"
     );
     for row in rows {
-        let (median, control) = (quantile(&row.values, 0.5), quantile(&row.control, 0.5));
-        let added = if row.control.is_empty() { f64::NAN } else { median - control };
+        let of = |share| (quantile(&row.values, share), quantile(&row.control, share));
+        let ((median, control), (p99, control_p99)) = (of(0.5), of(0.99));
+        let added = median - control;
         let (aim, met) = match row.aim {
             Aim::AddedAtMost(limit) => (format!("added <= {limit}"), added <= limit),
+            Aim::AddedAtMostP99(limit) => (format!("p99 added <= {limit}"), p99 - control_p99 <= limit),
             Aim::AtMost(limit) => (format!("<= {limit}"), median <= limit),
             Aim::AtMostControl => ("<= control".to_owned(), median <= control),
+            Aim::Told => ("-".to_owned(), true),
         };
         println!(
-            "{:<44} {:>4} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9}  {aim}{}",
+            "{:<58} {:>4} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  {aim}{}",
             row.what,
             row.unit,
             row.values.len(),
             shown(median),
-            shown(quantile(&row.values, 0.95)),
-            shown(quantile(&row.values, 1.0)),
+            shown(of(0.95).0),
+            shown(p99),
+            shown(of(1.0).0),
             shown(control),
+            shown(control_p99),
             shown(added),
             if met { "" } else { "   MISSED" },
         );
