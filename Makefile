@@ -1,6 +1,7 @@
 # callscoot: what a person types. `make` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench fuzz long docs setup clean
+.PHONY: long-kill long-disk long-load long-idle long-fuzz long-tests
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
 T ?= sip_msg sdp rtp rtcp hfp_at agent_msg http_head
@@ -40,8 +41,24 @@ fuzz: ## one minute for each parser, or: make fuzz T=sip_msg SECONDS_EACH=3600
 	        -- -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024; \
 	done
 
-long: ## what takes hours: the parsers fuzzed for an hour each, the tests twenty times over
+long: long-kill long-disk long-load long-idle long-fuzz long-tests ## what takes hours, figures in docs/measurements; one item: make long-kill
+
+long-kill: # the service killed 300 times under its clients' writes; the seed is printed
+	CALLSCOOT_KILL_ROUNDS=300 CALLSCOOT_KILL_SEED=$$(date +%s) cargo test --locked --test kill -- --nocapture
+
+long-disk: # a real file system without room; takes root's rights to mount it
+	cargo test --locked --test full_disk -- --ignored --nocapture
+
+long-load: # requests, streams and the clock of a call under load
+	CALLSCOOT_RECORD=1 cargo bench --locked --bench api
+
+long-idle: # an hour of nothing
+	cargo test --locked --test idle -- --ignored --nocapture
+
+long-fuzz: # the parsers fuzzed for an hour each
 	$(MAKE) fuzz SECONDS_EACH=3600
+
+long-tests: # the tests twenty times over
 	@set -e; for round in $$(seq 20); do echo "round $$round"; cargo test --locked -q; done
 
 docs: ## the code's own pages, in target/doc/callscoot/index.html

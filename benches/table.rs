@@ -31,13 +31,12 @@ pub enum Aim {
     Told,
 }
 
-/// Prints all rows.
-pub fn print(rows: &[Row]) {
-    println!();
-    println!(
+/// All rows, with their head.
+pub fn text(rows: &[Row]) -> String {
+    let mut lines = vec![format!(
         "{:<58} {:>4} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  aim",
         "", "", "n", "median", "p95", "p99", "max", "control", "its p99", "added"
-    );
+    )];
     for row in rows {
         let of = |share| (quantile(&row.values, share), quantile(&row.control, share));
         let ((median, control), (p99, control_p99)) = (of(0.5), of(0.99));
@@ -49,7 +48,7 @@ pub fn print(rows: &[Row]) {
             Aim::AtMostControl => ("<= control".to_owned(), median <= control),
             Aim::Told => ("-".to_owned(), true),
         };
-        println!(
+        lines.push(format!(
             "{:<58} {:>4} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  {aim}{}",
             row.what,
             row.unit,
@@ -62,8 +61,9 @@ pub fn print(rows: &[Row]) {
             shown(control_p99),
             shown(added),
             if met { "" } else { "   MISSED" },
-        );
+        ));
     }
+    lines.join("\n")
 }
 
 fn shown(value: f64) -> String {

@@ -6,7 +6,9 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::time::Duration;
 
+use rustix::process::Resource;
 use serde_json::{Value, json};
 use support::agent::{Agent, Conversation};
 use support::baresip::{Baresip, Phone};
@@ -21,18 +23,18 @@ const AGENT_HERTZ: f64 = 440.0;
 const SPOKEN_MS: usize = 3000;
 
 /// A call during which the agent speaks for `SPOKEN_MS` and `disturb` does its worst; the agent must be heard whole.
-fn undisturbed(disturb: impl FnOnce(&Service, u16, &mut Conversation)) {
+fn undisturbed(disturb: impl FnOnce(&mut Service, u16, &mut Conversation)) {
     let ports = Lease::new();
     let says = Sound::tone(8000, PERSON_HERTZ, 60_000);
     let phone = Baresip::start(Phone { user: NUMBER, says, ..Phone::default() });
     let agent = Agent::public("ulaw_8000");
     let line = with(line_to(phone.port()), json!({"sip_local_port": ports.at(0)}));
-    let service = Service::start(&line, Some(&agent));
+    let mut service = Service::start(&line, Some(&agent));
     let id = service.call(NUMBER);
     let mut conversation = agent.conversation();
     conversation.hears(PERSON_HERTZ, 200);
     conversation.say(1, "A sentence of three seconds.", &Sound::tone(8000, AGENT_HERTZ, SPOKEN_MS));
-    disturb(&service, ports.at(0), &mut conversation);
+    disturb(&mut service, ports.at(0), &mut conversation);
     conversation.hears(PERSON_HERTZ, SPOKEN_MS + 1000);
     assert_eq!(service.hang_up(&id)["meta"]["end_reason"], "local_hangup");
     phone.event("CALL_CLOSED");
@@ -125,6 +127,29 @@ fn clients_that_announce_a_petabyte_dawdle_or_send_the_wrong_types() {
         assert_eq!(status(service, "GET /v1/status HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 421);
         assert_eq!(service.api.get("/v1/calls?limit=abc").0, 400);
         assert_eq!(service.api.post("/v1/current-call/contextual-update", &Value::Null).0, 400);
+    });
+}
+
+#[test]
+fn when_no_descriptor_is_left_the_call_goes_on_and_the_api_comes_back() {
+    undisturbed(|service, _, _| {
+        let open = service.process().descriptors();
+        // From none left to a few: each step of taking a request meets the end once.
+        for left in [0, 1, 2, 3, 5, 8] {
+            // Numbers below the limit may be free; then a client or two is still served.
+            let limit = service.process().limit(Resource::Nofile, Some((open + left) as u64));
+            let mut clients: Vec<TcpStream> = (0..20).map(|_| connect(service)).collect();
+            for client in &mut clients {
+                client.write_all(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+                client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+                let _ = client.read(&mut [0; 500]);
+            }
+            service.process().limit(Resource::Nofile, limit);
+            drop(clients);
+            until("the API", || service.api.answers().then_some(()));
+        }
+        let process = service.process();
+        until("descriptors as before", || (process.descriptors() <= open).then_some(()));
     });
 }
 

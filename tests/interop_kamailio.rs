@@ -78,6 +78,48 @@ fn a_wrong_password_is_said_and_a_right_one_registers_without_a_restart() {
 }
 
 #[test]
+fn a_new_account_registers_at_once_and_the_live_call_ends_on_the_old_one() {
+    let (old, new) = (Kamailio::start("MD5"), Kamailio::start("MD5"));
+    let agent = Agent::public("ulaw_8000");
+    let service =
+        Service::start(&with(account(&old, PASSWORD), json!({"max_concurrent_calls": 2})), Some(&agent));
+    registered(&service);
+    let says = Sound::tone(8000, PERSON_HERTZ, 60_000);
+    let phone_at = |user: &'static str, company: &Kamailio| {
+        Baresip::start(Phone {
+            user,
+            says: says.clone(),
+            registrar: Some(company.port()),
+            ..Phone::default()
+        })
+    };
+    let (phone, other) = (phone_at(NUMBER, &old), phone_at("5550101", &new));
+    let id = service.call(NUMBER);
+    let conversation = agent.conversation();
+    conversation.hears(PERSON_HERTZ, 300);
+
+    // The answer does not wait for a name that nobody can find, nor for a registration.
+    let (status, reply) = service.api.patch("/v1/config", &json!({"sip_server": "registrar.invalid"}));
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(sip_state(&service)["registered"], false);
+    let moved = json!({"sip_server": "127.0.0.1", "sip_port": new.port()});
+    assert_eq!(service.api.patch("/v1/config", &moved).0, 200);
+    registered(&service);
+    assert_eq!(sip_state(&service)["port"], new.port());
+
+    let second = service.call("5550101");
+    agent.conversation().hears(PERSON_HERTZ, 300);
+    service.hang_up(&second);
+    other.event("CALL_CLOSED");
+    let so_far = conversation.heard().tone_ms(PERSON_HERTZ);
+    conversation.hears(PERSON_HERTZ, so_far + 300);
+    // With the new company gone, only the old one can carry the BYE.
+    drop((other, new));
+    assert_eq!(service.hang_up(&id)["meta"]["end_reason"], "local_hangup");
+    phone.event("CALL_CLOSED");
+}
+
+#[test]
 fn a_stop_takes_the_registration_back() {
     let company = Kamailio::start("MD5");
     let mut service = Service::start(&account(&company, PASSWORD), None);

@@ -26,7 +26,13 @@ fn main() {
         return;
     }
     println!("api: measuring for about two minutes; other work on this machine shows in every figure");
-    table::print(&[requests::rows(), streams::rows(), load::rows()].concat());
+    let (mut rows, (load, priority)) = ([requests::rows(), streams::rows()].concat(), load::rows());
+    rows.extend(load);
+    let text = format!("{}\n\n{priority}", table::text(&rows));
+    println!("\n{text}");
+    if std::env::var_os("CALLSCOOT_RECORD").is_some() {
+        support::measurements::record("api", &text);
+    }
 }
 
 fn ms(span: Duration) -> f64 {

@@ -60,7 +60,7 @@ fn main() {
     let mut rows = vec![starts()];
     rows.extend(ways());
     rows.extend(consumption());
-    table::print(&rows);
+    println!("\n{}", table::text(&rows));
 }
 
 fn ms(span: Duration) -> f64 {

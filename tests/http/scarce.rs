@@ -79,7 +79,7 @@ fn ten_thousand_connections_held_by_several_clients_at_once_end_and_leave_nothin
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| {
-                        for _ in 0..10_000 / held_at_once + 1 {
+                        for _ in 0..=10_000 / held_at_once {
                             drop((0..held_at_once / 4).map(|_| knock(&api)).collect::<Vec<Socket>>());
                         }
                     });

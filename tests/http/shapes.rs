@@ -23,7 +23,8 @@ fn everything(api: &Api, bytes: &[u8]) -> String {
 }
 
 fn statuses(told: &str) -> Vec<&str> {
-    told.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)).collect()
+    let begins = told.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3));
+    begins.filter(|status| status.starts_with(|digit: char| digit.is_ascii_digit())).collect()
 }
 
 #[test]
@@ -78,12 +79,12 @@ fn a_request_hidden_in_another_is_never_seen_rfc9112_11_2() {
         ("an authority", format!("CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n{hidden}"), "400"),
         (
             "another scheme",
-            format!("GET ftp://localhost/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            "GET ftp://localhost/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
             "400",
         ),
         (
             "somebody in the host",
-            format!("GET http://a@localhost/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            "GET http://a@localhost/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
             "400",
         ),
         ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), "505"),
@@ -189,7 +190,7 @@ fn bodies_that_are_nearly_right_are_refused_by_name_or_understood() {
         (r#"{"number":"1""#, "invalid json"),
         (r#"{"number":"1"}}"#, "invalid json"),
         (r#"{"number":"1",}"#, "invalid json"),
-        (r#"{'number':'1'}"#, "invalid json"),
+        (r"{'number':'1'}", "invalid json"),
         (r#"{"number":NaN}"#, "invalid json"),
         ("\u{feff}{\"number\":\"1\"}", "invalid json"),
         (r#"{"number":"\u0000"}"#, "number"),

@@ -140,6 +140,12 @@ impl Conversation {
         self.send(&json!({"type": "user_transcript", "user_transcription_event": {"user_transcript": text}}));
     }
 
+    /// The same to a client that may be gone.
+    pub fn try_understood(&mut self, text: &str) {
+        let event = json!({"type": "user_transcript", "user_transcription_event": {"user_transcript": text}});
+        let _ = frames::write_text(&mut self.socket, &event.to_string());
+    }
+
     /// Closes the socket as the service does when the conversation is over.
     pub fn close(&mut self, code: u16) {
         frames::write_close(&mut self.socket, code).unwrap();

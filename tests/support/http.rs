@@ -1,6 +1,7 @@
 //! A client of the local API as a stranger would write it: plain requests, and the event stream read line by line.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,25 @@ use super::wait::PATIENCE;
 
 /// What came back: status and JSON body.
 pub type Reply = (u16, Value);
+
+/// An answer with its head.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The lines of its head.
+    pub head: String,
+    /// The body.
+    pub json: Value,
+}
+
+impl Answer {
+    /// The value of a header field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    }
+}
 
 /// The API of one running service.
 #[derive(Clone, Debug)]
@@ -69,6 +89,32 @@ impl Api {
     /// DELETE.
     pub fn delete(&self, path: &str) -> Reply {
         reply(path, self.agent.delete(self.url(path)).call())
+    }
+
+    /// Asks a service that may end at any moment, with these header fields; `None` when no whole answer came.
+    pub fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &Value,
+    ) -> Option<Answer> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let fields: String =
+            fields.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{fields}\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
+        socket.set_read_timeout(Some(PATIENCE)).ok()?;
+        socket.write_all(request.as_bytes()).ok()?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text).ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, head: head.to_owned(), json: serde_json::from_str(body).ok()? })
     }
 
     /// Whether it answers at all.

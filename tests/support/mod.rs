@@ -18,6 +18,7 @@ pub mod crowd;
 pub mod frames;
 pub mod http;
 pub mod kamailio;
+pub mod measurements;
 pub mod peer;
 pub mod ports;
 pub mod process;

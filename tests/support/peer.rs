@@ -148,9 +148,9 @@ fn listen(media: &UdpSocket, heard: &Mutex<Vec<Heard>>) {
         let came = recvmsg::<()>(media.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
         let at = Instant::now();
         let Ok(came) = came else { return };
-        let stamped = came.cmsgs().unwrap().find_map(|message| match message {
-            ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
-            _ => None,
+        let stamped = came.cmsgs().unwrap().find_map(|message| {
+            let ControlMessageOwned::ScmTimestampns(time) = message else { return None };
+            Some(Duration::from(time))
         });
         let length = came.bytes;
         // Control packets (RTCP on the same port) have types that audio never has.

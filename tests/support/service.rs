@@ -94,6 +94,11 @@ impl Service {
         self.folder.path().join("state/callscoot").join(path)
     }
 
+    /// Its `config.json`.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config/callscoot/config.json")
+    }
+
     /// Asks for a call; the session id. Fails the test when it is refused.
     pub fn call(&self, number: &str) -> String {
         self.call_with(&json!({"number": number}))
