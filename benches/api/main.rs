@@ -11,7 +11,7 @@
 mod fixture;
 #[path = "../../tests/support/mod.rs"]
 mod support;
-#[path = "../table.rs"]
+#[path = "../shared/table.rs"]
 mod table;
 
 mod load;

@@ -15,7 +15,7 @@
 mod support;
 
 mod control;
-#[path = "../table.rs"]
+#[path = "../shared/table.rs"]
 mod table;
 
 use std::net::{Ipv4Addr, TcpStream};
