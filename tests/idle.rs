@@ -24,6 +24,16 @@ const WAKES_OF_A_COMMENT_MAX: u64 = 6;
 /// A stream says so often that it lives.
 const COMMENT_EVERY_S: u64 = 5;
 
+/// A service that has had a call: whatever that started must be at rest afterwards, too.
+fn after_a_call() -> Service {
+    let (peer, agent) = (Peer::new(), Agent::public("ulaw_8000"));
+    let service = Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "info")]);
+    let id = service.call("5550100");
+    agent.conversation();
+    service.hang_up(&id);
+    service
+}
+
 /// Waits until all threads sleep: what each was woken for so far.
 fn at_rest(service: &mut Service) -> BTreeMap<u32, (String, u64)> {
     let process = service.process();
@@ -37,13 +47,7 @@ fn at_rest(service: &mut Service) -> BTreeMap<u32, (String, u64)> {
 
 #[test]
 fn an_idle_service_wakes_for_nothing_and_does_not_grow() {
-    let (peer, agent) = (Peer::new(), Agent::public("ulaw_8000"));
-    let mut service =
-        Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "info")]);
-    // A call first: whatever it started must be at rest afterwards, too.
-    let id = service.call("5550100");
-    agent.conversation();
-    service.hang_up(&id);
+    let mut service = after_a_call();
     let stream = service.api.events("all");
     drop(stream);
     let before = at_rest(&mut service);
@@ -61,12 +65,7 @@ fn an_idle_service_wakes_for_nothing_and_does_not_grow() {
 #[ignore = "takes an hour: make long"]
 fn an_hour_with_one_silent_stream_has_its_comments_and_nothing_else() {
     let seconds: u64 = std::env::var("CALLSCOOT_IDLE_SECONDS").map_or(3600, |text| text.parse().unwrap());
-    let (peer, agent) = (Peer::new(), Agent::public("ulaw_8000"));
-    let mut service =
-        Service::start_with(&line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "info")]);
-    let id = service.call("5550100");
-    agent.conversation();
-    service.hang_up(&id);
+    let mut service = after_a_call();
     let mut stream = service.api.events("all");
     while stream.next().unwrap().name() != "call_ended" {}
     let memory_kb = service.process().settled_rss_kb();

@@ -61,11 +61,12 @@ fn measure(words: &Words, under: &[&str]) -> (Vec<Row>, bool) {
     let (peer, agent) = (Peer::new(), Agent::public("ulaw_8000"));
     let mut service =
         Service::start_under(under, &line_to(peer.sip_port()), Some(&agent), &[("CALLSCOOT_LOG", "info")]);
-    let is_realtime = service.api.get("/v1/status").1["realtime"] == true;
     let id = service.call("5550100");
     peer.begin_to_talk();
     let mut conversation = agent.conversation();
     service.phase(&id, "active");
+    // Known once a media thread has asked for it.
+    let is_realtime = service.api.get("/v1/status").1["realtime"] == true;
     let bare_peer = Peer::new();
     let over = Arc::new(AtomicBool::new(false));
     let control = beat_alone(bare_peer.media_port(), is_realtime, Arc::clone(&over));

@@ -12,7 +12,7 @@ pub fn record(item: &str, figures: &str) {
     fs::create_dir_all(&folder).unwrap();
     let day = callscoot::base::time::rfc3339_seconds(clock::now().unix_ms);
     let day = day.split('T').next().unwrap_or_default();
-    let text = format!("{item}, {day}, {}\n\n{}\n", machine_class(), figures.trim());
+    let text = format!("{item}, {day}, {}\n\n{}\n", machine_class(), figures.trim_end());
     fs::write(folder.join(format!("{item}.txt")), text).unwrap();
 }
 
