@@ -24,8 +24,10 @@ const SAYING_BYTES: usize = 2000;
 /// More memory than before, while all clients are there. Each may have its thread's stack and pages, 64 KiB in the
 /// gate, and the 256 events of its place on the bus, which are shared.
 const GROWTH_KB_MAX: u64 = 48 << 10;
+/// Each reading connection opens the database's log when it is first used: three workers', and the streams'.
+const FIRST_READS: usize = 4;
 /// What may stay when they have gone: pages that the allocator keeps for the next ones.
-const REST_KB_MAX: u64 = 24 << 10;
+const REST_KB_MAX: u64 = 36 << 10;
 
 #[test]
 fn a_hundred_streams_and_hasty_clients_beside_a_call_miss_nothing_and_leave_nothing() {
@@ -117,6 +119,6 @@ fn at_rest(service: &mut Service, idle: (usize, usize)) {
     until_is(
         &format!("no more threads and descriptors than {idle:?}"),
         || (process.threads(), process.descriptors()),
-        |now| now.0 <= idle.0 && now.1 <= idle.1,
+        |now| now.0 <= idle.0 && now.1 <= idle.1 + FIRST_READS,
     );
 }

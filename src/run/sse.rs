@@ -19,8 +19,9 @@ use crate::sys::clock::mono;
 
 /// A comment goes out whenever so long nothing else did.
 const QUIET_TIME_MAX: Duration = Duration::from_secs(5);
-/// Events read from the database at once; the lock on it is not held while they are sent.
-const PAGE_EVENTS: usize = 256;
+/// Events read from the database at once; the lock on it is not held while they are sent. Few, because a hundred
+/// clients that do not read may hold a page each, and an event may be long.
+const PAGE_EVENTS: usize = 16;
 
 /// Which events one client wants.
 #[derive(Debug)]
