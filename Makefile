@@ -1,7 +1,7 @@
 # callscoot: what a person types. `make` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench fuzz long docs setup clean
-.PHONY: long-kill long-disk long-load long-idle long-fuzz long-tests
+.PHONY: long-kill long-disk long-load long-idle long-fuzz long-api long-tests
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
 T ?= sip_msg sdp rtp rtcp hfp_at agent_msg http_head
@@ -41,7 +41,7 @@ fuzz: ## one minute for each parser, or: make fuzz T=sip_msg SECONDS_EACH=3600
 	        -- -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024; \
 	done
 
-long: long-kill long-disk long-load long-idle long-fuzz long-tests ## what takes hours, figures in docs/measurements; one item: make long-kill
+long: long-kill long-disk long-load long-idle long-fuzz long-api long-tests ## what takes hours, figures in docs/measurements; one item: make long-kill
 
 long-kill: # the service killed 300 times under its clients' writes; the seed is printed
 	CALLSCOOT_KILL_ROUNDS=300 CALLSCOOT_KILL_SEED=$$(date +%s) cargo test --locked --test kill -- --nocapture
@@ -57,6 +57,9 @@ long-idle: # an hour of nothing
 
 long-fuzz: # the parsers fuzzed for an hour each
 	$(MAKE) fuzz SECONDS_EACH=3600
+
+long-api: # tens of thousands of requests that the description of the API allows or forbids
+	cargo test --locked --test openapi -- --ignored --nocapture
 
 long-tests: # the tests twenty times over
 	@set -e; for round in $$(seq 20); do echo "round $$round"; cargo test --locked -q; done

@@ -1,10 +1,11 @@
 //! Floor 0: the small words that every other floor speaks.
 //!
-//! For: call ids, given time, given chance, redaction, phone numbers, texts of strangers.
+//! For: call ids, given time, given chance, redaction, phone numbers, texts of strangers, JSON's integers.
 //! Not for: anything that knows a protocol, a file, a socket or a thread.
 
 pub mod backoff;
 pub mod id;
+pub mod integer;
 pub mod number;
 pub mod pii;
 pub mod rng;

@@ -204,7 +204,7 @@ pub enum RefusalKind {
     Budget,
     /// Something needed is missing or down (502).
     Unavailable,
-    /// It could not be stored (503).
+    /// It could not be stored, or is not even tried: too much at once, or the service is stopping (503).
     Storage,
 }
 

@@ -7,45 +7,56 @@ use super::session::SessionId;
 use crate::base::time::rfc3339_seconds;
 use crate::base::{Now, Rng};
 
+macro_rules! names {
+    ($($name:ident = $text:literal,)+) => {
+        $(pub const $name: &str = $text;)+
+        pub const ALL: &[&str] = &[$($text),+];
+    };
+}
+
 /// `event_type` of agent events: the stream and `/events`.
 #[expect(missing_docs, reason = "the names are the contract's words")]
 pub mod agent_event {
-    pub const CALL_STARTED: &str = "call_started";
-    pub const AGENT_SESSION_STARTED: &str = "agent_session_started";
-    pub const WS_CONNECTED: &str = "ws_connected";
-    pub const WS_RECONNECT: &str = "ws_reconnect";
-    pub const CONVERSATION_STARTED: &str = "conversation_started";
-    pub const TRANSCRIPT_FINAL: &str = "transcript_final";
-    pub const AGENT_RESPONSE_STARTED: &str = "agent_response_started";
-    pub const AGENT_RESPONSE_FINISHED: &str = "agent_response_finished";
-    pub const AGENT_RESPONSE_CORRECTION: &str = "agent_response_correction";
-    pub const INTERRUPTION: &str = "interruption";
-    pub const TOOL_CALL_STARTED: &str = "tool_call_started";
-    pub const TOOL_CALL_FINISHED: &str = "tool_call_finished";
-    pub const CONTEXTUAL_UPDATE_QUEUED: &str = "contextual_update_queued";
-    pub const USER_MESSAGE_QUEUED: &str = "user_message_queued";
-    pub const EXTERNAL_COMMAND: &str = "external_command";
-    pub const CLIENT_ERROR: &str = "client_error";
-    pub const UNHANDLED_EVENT: &str = "unhandled_event";
-    pub const CALL_ENDED: &str = "call_ended";
+    names! {
+        CALL_STARTED = "call_started",
+        AGENT_SESSION_STARTED = "agent_session_started",
+        WS_CONNECTED = "ws_connected",
+        WS_RECONNECT = "ws_reconnect",
+        CONVERSATION_STARTED = "conversation_started",
+        TRANSCRIPT_FINAL = "transcript_final",
+        AGENT_RESPONSE_STARTED = "agent_response_started",
+        AGENT_RESPONSE_FINISHED = "agent_response_finished",
+        AGENT_RESPONSE_CORRECTION = "agent_response_correction",
+        INTERRUPTION = "interruption",
+        TOOL_CALL_STARTED = "tool_call_started",
+        TOOL_CALL_FINISHED = "tool_call_finished",
+        CONTEXTUAL_UPDATE_QUEUED = "contextual_update_queued",
+        USER_MESSAGE_QUEUED = "user_message_queued",
+        EXTERNAL_COMMAND = "external_command",
+        CLIENT_ERROR = "client_error",
+        UNHANDLED_EVENT = "unhandled_event",
+        CALL_ENDED = "call_ended",
+    }
 }
 
 /// `type` of call events: `events` of a session.
 #[expect(missing_docs, reason = "the names are the contract's words")]
 pub mod call_event {
-    pub const SESSION_STARTED: &str = "session_started";
-    pub const CALL_STATE_CHANGED: &str = "call_state_changed";
-    pub const CALL_POLICY: &str = "call_policy";
-    pub const MAX_CALL_DURATION_REACHED: &str = "max_call_duration_reached";
-    pub const AGENT_SESSION_STARTED: &str = "agent_session_started";
-    pub const ELEVENAGENTS_CONNECTED: &str = "elevenagents_connected";
-    pub const ELEVENAGENTS_SESSION_STARTED: &str = "elevenagents_session_started";
-    pub const ELEVENAGENTS_INTERRUPTION: &str = "elevenagents_interruption";
-    pub const ELEVENAGENTS_RECONNECT: &str = "elevenagents_reconnect";
-    pub const ELEVENAGENTS_ERROR: &str = "elevenagents_error";
-    pub const SIP_CALL_STATE_CHANGED: &str = "sip_call_state_changed";
-    pub const ASSISTANT_SUMMARY: &str = "assistant_summary";
-    pub const SESSION_FINISHED: &str = "session_finished";
+    names! {
+        SESSION_STARTED = "session_started",
+        CALL_STATE_CHANGED = "call_state_changed",
+        CALL_POLICY = "call_policy",
+        MAX_CALL_DURATION_REACHED = "max_call_duration_reached",
+        AGENT_SESSION_STARTED = "agent_session_started",
+        ELEVENAGENTS_CONNECTED = "elevenagents_connected",
+        ELEVENAGENTS_SESSION_STARTED = "elevenagents_session_started",
+        ELEVENAGENTS_INTERRUPTION = "elevenagents_interruption",
+        ELEVENAGENTS_RECONNECT = "elevenagents_reconnect",
+        ELEVENAGENTS_ERROR = "elevenagents_error",
+        SIP_CALL_STATE_CHANGED = "sip_call_state_changed",
+        ASSISTANT_SUMMARY = "assistant_summary",
+        SESSION_FINISHED = "session_finished",
+    }
 }
 
 /// Who caused an agent event.
@@ -237,6 +248,27 @@ mod tests {
 
     fn parsed(event: &Event) -> Value {
         serde_json::from_str(&event.json).unwrap()
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_description() {
+        use crate::call::api::document::lists;
+        lists("AgentEventType", agent_event::ALL.iter().copied());
+        lists("CallEventType", call_event::ALL.iter().copied());
+        // The last variant's number says whether a list has them all.
+        assert_eq!((Source::Agent as usize, State::Ended as usize), (2, 7));
+        lists("EventSource", [Source::System, Source::User, Source::Agent].map(Source::as_str));
+        let states = [
+            State::Idle,
+            State::Greeting,
+            State::Listening,
+            State::Thinking,
+            State::Speaking,
+            State::WaitingTool,
+            State::WrappingUp,
+            State::Ended,
+        ];
+        lists("CurrentState", states.map(State::as_str).into_iter().chain(["confirming"]));
     }
 
     #[test]

@@ -149,6 +149,13 @@ mod tests {
     }
 
     #[test]
+    fn the_actions_are_those_of_the_description() {
+        assert_eq!(Action::Reject as usize, 2);
+        let actions = [Action::Answer, Action::Ignore, Action::Reject].map(Action::as_str);
+        crate::call::api::document::lists("PolicyAction", actions);
+    }
+
+    #[test]
     fn every_rule_of_the_policy_has_its_reason() {
         let from = Some("+905551112233");
         assert_eq!(reason(json!({}), from), ("answer", "allow_all"));

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::request::Request;
 use super::response::Response;
+use crate::base::integer::whole;
 use crate::base::{Number, Pii};
 use crate::call::command::{CallRequest, Target};
 use crate::call::conversation::Overrides;
@@ -114,7 +115,10 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(Value::Number(number)) if number.is_u64() => Ok(Some(number.to_string())),
+            Some(Value::Number(number)) => match whole(&number) {
+                Some(digits) => Ok(Some(digits.to_string())),
+                None => Err(wrong(name, "a string, or an integer that is its digits, at most 2^53 - 1")),
+            },
             Some(_) => Err(wrong(name, "a string, or an integer that is its digits")),
         }
     }
@@ -122,10 +126,7 @@ impl Fields {
     fn ttl(&mut self) -> Result<u32, Response> {
         let seconds = match self.take("ttl_sec") {
             None => Some(0),
-            Some(Value::Number(number)) => {
-                let whole = number.as_f64().filter(|seconds| seconds.fract() == 0.0 && *seconds >= 0.0);
-                number.as_u64().or(whole.map(|seconds| seconds as u64))
-            }
+            Some(Value::Number(number)) => whole(&number),
             Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
             Some(_) => None,
         };

@@ -1,4 +1,4 @@
-//! The paths and their methods, in one table.
+//! The paths and their methods, in one table; `openapi.json` describes the same.
 
 /// Bytes of an id in a path; longer ones name nothing.
 const ID_BYTES_MAX: usize = 384;
@@ -12,6 +12,7 @@ pub(super) enum Resource {
     Health,
     Liveness,
     Readiness,
+    OpenApi,
     Status,
     Config,
     OutboundCalls,
@@ -42,11 +43,12 @@ const fn at(path: &'static str, methods: &'static str, resource: Resource) -> En
     Endpoint { path, methods, resource }
 }
 
-pub(super) const ENDPOINTS: [Endpoint; 22] = [
+pub(super) const ENDPOINTS: [Endpoint; 23] = [
     at("/health", READ, Resource::Health),
     at("/v1/health", READ, Resource::Health),
     at("/healthz", READ, Resource::Liveness),
     at("/readyz", READ, Resource::Readiness),
+    at("/v1/openapi.json", READ, Resource::OpenApi),
     at("/v1/status", READ, Resource::Status),
     at("/v1/config", "GET, HEAD, PATCH", Resource::Config),
     at("/v1/outbound-calls", WRITE, Resource::OutboundCalls),

@@ -14,6 +14,7 @@ mod access;
 mod body;
 mod endpoint;
 mod key;
+mod openapi;
 mod path;
 mod request;
 mod response;
@@ -24,6 +25,8 @@ mod sse;
 mod tests;
 
 pub use access::Access;
+#[cfg(test)]
+pub(in crate::call) use openapi::document;
 pub use request::{Headers, Request};
 pub use response::{MEDIA_TYPE_JSON, Response, reason};
 pub use route::{Action, CALLS_LIMIT_MAX, Read, Routed, Selection, Selector, route};

@@ -4,6 +4,7 @@ use super::access::{Access, Origin};
 use super::body::{Fields, check_media_type};
 use super::endpoint::{Endpoint, Resource, id_is_fine};
 use super::key::keyed;
+use super::openapi::DOCUMENT;
 use super::path::{parameter, segments};
 use super::request::Request;
 use super::response::{Response, alive};
@@ -128,6 +129,7 @@ fn asked(
     let session = id.map_or(SessionRef::Current, session);
     Ok(Action::Ask(match endpoint.resource {
         Resource::Health => return Ok(Action::Respond(Response::json(200, &alive()))),
+        Resource::OpenApi => return Ok(Action::Respond(Response::text(200, DOCUMENT.to_owned()))),
         Resource::Calls => return Ok(Action::Read(Read::Sessions(limit(query)?))),
         Resource::Call => return Ok(Action::Read(Read::Session(session))),
         Resource::CallEvents => return Ok(Action::Read(Read::AgentEvents(session))),

@@ -305,6 +305,7 @@ fn numbers_are_normalised_and_never_guessed() {
         (json!({"number": "1", "target_number": "2"}), number("1")),
         (json!({"number": null, "target_number": "2"}), number("2")),
         (json!({"number": 905_551_112_233_u64}), number("905551112233")),
+        (json!({"number": 905_551_112_233.0}), number("905551112233")),
         (
             json!({"number": "sip:bob@pbx.example;transport=udp"}),
             Some(Target::Uri(Pii("sip:bob@pbx.example;transport=udp".into()))),
@@ -316,7 +317,9 @@ fn numbers_are_normalised_and_never_guessed() {
     for body in [json!({}), json!({"number": null}), json!({"number": ""})] {
         assert_eq!(dialled(&body), Err("number is required".into()), "{body}");
     }
-    for number in [json!(1.5), json!(-49), json!(true), json!(["1"]), json!({"a": 1}), json!(1e30)] {
+    for number in
+        [json!(1.5), json!(-49), json!(true), json!(["1"]), json!({"a": 1}), json!(1e30), json!(u64::MAX)]
+    {
         let error = dialled(&json!({"number": number})).unwrap_err();
         assert!(error.starts_with("number must be"), "{error}");
         let error = dialled(&json!({"number": "1", "target_number": number})).unwrap_err();

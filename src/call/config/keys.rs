@@ -29,6 +29,11 @@ macro_rules! keys {
             }
         }
 
+        /// Key, type and rule as they are written below.
+        #[cfg(test)]
+        pub(super) const TABLE: &[(&str, &str, &str)] =
+            &[$((stringify!($key), stringify!($type), stringify!($rule)),)+];
+
         impl Config {
             /// Takes one value as a client sends it; `None` for an unknown key.
             fn set(&mut self, key: &str, given: &Value) -> Option<Result<(), String>> {

@@ -6,6 +6,8 @@
 //! `keys` is the one table: a key is added there, with its type, default and rule, and nowhere else.
 
 mod derived;
+#[cfg(test)]
+mod described;
 mod form;
 mod hours;
 mod keys;

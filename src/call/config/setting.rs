@@ -9,9 +9,10 @@ use super::form::Form;
 use super::hours::BusinessHours;
 use super::word::{Weekday, Word};
 use crate::base::Secret;
+use crate::base::integer::whole;
 
-/// Bytes of one text value; a longer one is refused.
-pub(super) const TEXT_BYTES_MAX: usize = 256;
+/// Characters of one text value; a longer one is refused.
+pub(super) const TEXT_CHARS_MAX: usize = 256;
 /// Entries of a list or an object; a longer one is refused.
 pub(super) const ENTRIES_MAX: usize = 1000;
 /// Bytes of an object whose members are free, as JSON text; a larger one is refused.
@@ -49,7 +50,7 @@ impl Setting for bool {
         let taken = match given {
             Value::Null => return Ok(()),
             Value::Bool(flag) => Some(*flag),
-            Value::Number(number) => match number.as_u64() {
+            Value::Number(number) => match whole(number) {
                 Some(0) => Some(false),
                 Some(1) => Some(true),
                 Some(_) | None => None,
@@ -74,7 +75,7 @@ impl Setting for u32 {
     fn set(&mut self, range: &Self::Rule, given: &Value) -> Result<(), String> {
         let taken = match given {
             Value::Null => return Ok(()),
-            Value::Number(number) => number.as_u64(),
+            Value::Number(number) => whole(number),
             Value::String(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => {
                 text.trim().parse().ok()
             }
@@ -118,8 +119,10 @@ impl Setting for Option<Secret> {
             Value::String(text) if text == MASK => {}
             Value::Null => *self = None,
             Value::String(text) if text.is_empty() => *self = None,
-            Value::String(text) if text.len() > TEXT_BYTES_MAX || text.contains(char::is_control) => {
-                return Err(format!("a text of at most {TEXT_BYTES_MAX} bytes without control characters"));
+            Value::String(text) if is_long(text) || text.contains(char::is_control) => {
+                return Err(format!(
+                    "a text of at most {TEXT_CHARS_MAX} characters without control characters"
+                ));
             }
             Value::String(text) => *self = Some(Secret::new(text.as_str())),
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -260,9 +263,7 @@ impl Setting for BTreeMap<String, String> {
         let mut taken = Self::new();
         for (name, value) in members {
             let text = text_or_cleared(value).ok().flatten().ok_or(EXPECTED)?;
-            let name = Some(name.trim())
-                .filter(|name| (1..=TEXT_BYTES_MAX).contains(&name.len()))
-                .ok_or(EXPECTED)?;
+            let name = Some(name.trim()).filter(|name| !name.is_empty() && !is_long(name)).ok_or(EXPECTED)?;
             taken.insert(name.to_owned(), form(text).map_err(|_| EXPECTED)?);
         }
         *self = taken;
@@ -298,13 +299,15 @@ impl Setting for Map<String, Value> {
     }
 }
 
+fn is_long(text: &str) -> bool {
+    text.chars().nth(TEXT_CHARS_MAX).is_some()
+}
+
 fn text_or_cleared(given: &Value) -> Result<Option<&str>, String> {
     match given {
         Value::Null => Ok(None),
-        Value::String(text) if text.len() <= TEXT_BYTES_MAX => {
-            Ok(Some(text.trim()).filter(|text| !text.is_empty()))
-        }
-        Value::String(_) => Err(format!("a text of at most {TEXT_BYTES_MAX} bytes")),
+        Value::String(text) if !is_long(text) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+        Value::String(_) => Err(format!("a text of at most {TEXT_CHARS_MAX} characters")),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Err("a text".into()),
     }
 }

@@ -268,6 +268,29 @@ mod tests {
         assert_eq!(members, listed);
     }
 
+    /// The words of an enum, as serde tells them to whoever sends another.
+    fn words<T: serde::de::DeserializeOwned + std::fmt::Debug>() -> Vec<String> {
+        let told = serde_json::from_value::<T>(json!("no such word")).unwrap_err().to_string();
+        let (_, told) = told.split_once("expected ").unwrap();
+        told.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn members_and_words_are_those_of_the_description() {
+        use crate::call::api::document::{lists, schema};
+        lists("EndReason", words::<EndReason>());
+        lists("Direction", words::<Direction>());
+        lists("Phase", words::<Phase>());
+        let phases = words::<Phase>().into_iter().map(|phase| serde_json::from_value(phase.into()).unwrap());
+        let states: std::collections::BTreeSet<&str> = phases.map(Phase::state).collect();
+        lists("State", states);
+        let mut listed = SessionMeta::members().to_vec();
+        listed.sort_unstable();
+        let mut required: Vec<String> = serde_json::from_value(schema("Session")["required"].take()).unwrap();
+        required.sort_unstable();
+        assert_eq!(required, listed);
+    }
+
     #[test]
     fn states_reasons_and_times_are_the_words_of_the_contract() {
         let object = meta().to_json();

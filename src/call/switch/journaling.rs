@@ -158,7 +158,7 @@ impl Switch {
     }
 
     pub(super) fn refuse_while_stopping(&mut self, ask: AskId) {
-        self.reply(ask, Err(Refusal::new(RefusalKind::Unavailable, "the service is stopping")));
+        self.reply(ask, Err(Refusal::new(RefusalKind::Storage, "the service is stopping")));
     }
 }
 

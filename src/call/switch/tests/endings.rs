@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{World, to};
-use crate::call::command::{Answer, Command, SessionRef};
+use crate::call::command::{Answer, Command, RefusalKind, SessionRef};
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent};
 use crate::call::leg::{LegCommand, LegEnd, LegEvent};
 use crate::call::switch::Input;
@@ -123,7 +123,8 @@ fn a_stop_hangs_up_everything_and_comes_to_an_end_even_with_deaf_peers() {
     assert!(world.stopped);
     assert!(world.metas.values().all(|meta| meta["end_reason"] == "shutdown"), "{:?}", world.metas);
     assert_eq!(world.stream().iter().filter(|name| **name == "call_ended").count(), 2);
-    assert_eq!(world.refused(Command::Dial(Box::new(to("1003")))).message, "the service is stopping");
+    let refusal = world.refused(Command::Dial(Box::new(to("1003"))));
+    assert_eq!((refusal.kind, refusal.message.as_str()), (RefusalKind::Storage, "the service is stopping"));
 }
 
 trait ContainsClose {
