@@ -33,12 +33,6 @@ pub struct Options {
     json: bool,
 }
 
-impl From<ApiError> for Fault {
-    fn from(error: ApiError) -> Self {
-        Self::Service(error.to_string())
-    }
-}
-
 /// Louder than this somebody spoke; line noise stays below.
 const SPEECH_DBFS: f64 = -50.0;
 

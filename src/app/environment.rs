@@ -19,6 +19,8 @@ pub const API_PORT: u16 = 8788;
 pub struct Environment {
     /// `config.json` is here.
     pub config_dir: PathBuf,
+    /// `elevenagents.env`: the person's own.
+    pub env_file: PathBuf,
     /// Database and session folders are here.
     pub state_dir: PathBuf,
     /// Where the API listens.
@@ -37,9 +39,9 @@ impl Environment {
         let (config_dir, state_dir) = folders()?;
         let env_dir =
             env::var_os("CONFIGURATION_DIRECTORY").map_or_else(|| config_dir.clone(), PathBuf::from);
-        let path = env_dir.join("elevenagents.env");
+        let env_file = env_dir.join("elevenagents.env");
         let values =
-            env_file::Environment::of_process(&path).map_err(|error| Fault::Config(error.to_string()))?;
+            env_file::Environment::of_process(&env_file).map_err(|error| Fault::Config(error.to_string()))?;
         let get = |name: &str| values.text(name);
         let host = get("CALLSCOOT_API_HOST").unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string());
         let host: IpAddr = if host == "localhost" {
@@ -64,11 +66,24 @@ impl Environment {
         check_base_url(&agent.base_url)?;
         let api_token = values.secret("CALLSCOOT_API_TOKEN");
         let api_base = get("CALLSCOOT_API_BASE").map(|base| base.trim_end_matches('/').to_owned());
-        Ok(Self { config_dir, state_dir, api_base, api: SocketAddr::new(host, port), api_token, agent })
+        Ok(Self {
+            config_dir,
+            env_file,
+            state_dir,
+            api_base,
+            api: SocketAddr::new(host, port),
+            api_token,
+            agent,
+        })
     }
 }
 
 impl Environment {
+    /// The program's own configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.config_dir.join("config.json")
+    }
+
     /// Where a client on this machine finds the service.
     pub fn client_base(&self) -> String {
         let host = match self.api.ip() {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use thiserror::Error;
 
+use crate::port::rest_local::ApiError;
 use crate::sys::thread::Death;
 
 /// A fault that ends the program.
@@ -36,7 +37,33 @@ pub enum Fault {
     ThreadDied(Death),
     /// The running service could not be asked, or refused.
     #[error("{0}")]
-    Service(String),
+    Service(#[from] ApiError),
+    /// The command line means nothing.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no call that this could be done with.
+    #[error("{0}")]
+    NoCall(String),
+    /// The call that was watched ended before anybody answered.
+    #[error("{sentence}")]
+    NotAnswered {
+        /// Its `end_reason`.
+        reason: String,
+        /// What happened.
+        sentence: String,
+    },
+    /// The person pressed Ctrl-C.
+    #[error("{0}")]
+    Interrupted(String),
+    /// `doctor` found something, and has told it; the number is the exit code.
+    #[error("told already")]
+    Told(u8),
+    /// Whoever read standard output has left. No fault, but an end.
+    #[error("nobody reads the output")]
+    NobodyReads,
+    /// Standard output takes nothing.
+    #[error("standard output: {0}")]
+    Output(std::io::Error),
     /// What was to be shown did not happen.
     #[error("{0}")]
     Failed(String),
@@ -48,15 +75,82 @@ impl Fault {
         move |source| Self::System { what, source }
     }
 
-    /// EX_CONFIG 78, EX_IOERR 74, EX_OSERR 71, EX_SOFTWARE 70, EX_UNAVAILABLE 69, 1 for the rest.
+    /// The code as `--help` lists it: those of sysexits.h, and small ones for the outcomes of calls.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Config(_) => 78,
-            Self::Store(_) => 74,
-            Self::Bind { .. } | Self::System { .. } => 71,
-            Self::ThreadDied(_) => 70,
-            Self::Service(_) => 69,
+        ExitCode::from(self.code())
+    }
+
+    /// The same as a number.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::NobodyReads => 0,
             Self::Failed(_) => 1,
-        })
+            Self::Told(code) => *code,
+            Self::NoCall(_) => NO_CALL,
+            Self::NotAnswered { reason, .. } => match reason.as_str() {
+                "no_answer" | "cancelled" => 10,
+                "busy" => 11,
+                "rejected" | "policy_denied" => 12,
+                _ => 13,
+            },
+            Self::Usage(_) => EX_USAGE,
+            Self::Service(error) => of_service(error),
+            Self::ThreadDied(_) => EX_SOFTWARE,
+            Self::Bind { .. } | Self::System { .. } => EX_OSERR,
+            Self::Store(_) | Self::Output(_) => EX_IOERR,
+            Self::Config(_) => EX_CONFIG,
+            Self::Interrupted(_) => 130,
+        }
+    }
+
+    /// What to do about it, where the sentence itself does not say.
+    pub fn next_step(&self) -> Option<&'static str> {
+        let Self::Service(ApiError::Refused { status, message }) = self else { return None };
+        match (status, message.as_str()) {
+            (401, _) => Some(
+                "set CALLSCOOT_API_TOKEN to the service's token, in the environment or in the service's \
+                 elevenagents.env",
+            ),
+            (403 | 421, _) => {
+                Some("`callscoot configure allowed_hosts+=NAME`, or ask for it by its IP address")
+            }
+            (404, "session not found") => Some("`callscoot calls` lists the sessions"),
+            (404, "pending request not found") => Some("`callscoot pending` lists the requests that wait"),
+            (409, "no line is free") => Some(
+                "`callscoot status` shows the call; `callscoot configure max_concurrent_calls=2` allows more",
+            ),
+            (502, _) => Some("`callscoot doctor` tells what is missing, and the command that mends it"),
+            (503, _) => Some("try again in a second"),
+            _ => None,
+        }
+    }
+}
+
+/// There is no call: EX of no list, for programs that must tell it from a fault.
+const NO_CALL: u8 = 3;
+const EX_USAGE: u8 = 64;
+const EX_DATAERR: u8 = 65;
+const EX_NOINPUT: u8 = 66;
+const EX_UNAVAILABLE: u8 = 69;
+const EX_SOFTWARE: u8 = 70;
+const EX_OSERR: u8 = 71;
+const EX_IOERR: u8 = 74;
+const EX_TEMPFAIL: u8 = 75;
+const EX_PROTOCOL: u8 = 76;
+const EX_NOPERM: u8 = 77;
+const EX_CONFIG: u8 = 78;
+
+fn of_service(error: &ApiError) -> u8 {
+    match error {
+        ApiError::Unreachable { .. } => EX_UNAVAILABLE,
+        ApiError::Answer(_) => EX_PROTOCOL,
+        ApiError::Refused { status, .. } => match status {
+            400 | 413 | 415 | 431 => EX_DATAERR,
+            401 | 403 | 421 => EX_NOPERM,
+            404 => EX_NOINPUT,
+            408 | 409 | 429 | 503 => EX_TEMPFAIL,
+            502 => EX_CONFIG,
+            _ => EX_SOFTWARE,
+        },
     }
 }

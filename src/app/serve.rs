@@ -24,7 +24,7 @@ use crate::run::media::MediaPool;
 use crate::run::resolver::Resolver;
 use crate::run::sip::{self, SipOptions};
 use crate::run::store::{self, Parts};
-use crate::run::switch::{self, SwitchEnds, SwitchHandle};
+use crate::run::switch::{self, Places, SwitchEnds, SwitchHandle};
 use crate::sys::clock;
 use crate::sys::signal::{self, Signal};
 use crate::sys::thread::{Death, Spawner};
@@ -57,7 +57,7 @@ struct Service {
 
 impl Service {
     fn start(spawner: &Spawner, environment: &Environment) -> Result<Self, Fault> {
-        let config_path = environment.config_dir.join("config.json");
+        let config_path = environment.config_file();
         let (object, seen) =
             config_file::read(&config_path).map_err(|error| Fault::Config(error.to_string()))?;
         let (config, ignored) = Config::from_json(&object);
@@ -115,6 +115,11 @@ impl Service {
             media_bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             resolver,
             spawner: spawner.clone(),
+            places: Places {
+                config_file: config_path.clone(),
+                env_file: environment.env_file.clone(),
+                state_dir: environment.state_dir.clone(),
+            },
             config_changed: Box::new(move |config| {
                 allowed.set(AllowedNames {
                     hosts: config.allowed_hosts.clone(),

@@ -6,6 +6,7 @@
 pub mod config_file;
 pub mod env_file;
 pub mod http;
+pub mod machine;
 pub mod rest;
 pub mod rest_local;
 pub mod rtp_socket;

@@ -77,12 +77,15 @@ impl RestError {
     }
 }
 
-/// Fetches a signed URL for one conversation; it is valid for 15 minutes and is a credential.
-pub fn signed_url(service: &AgentService) -> Result<Secret, RestError> {
-    let url = Endpoint::signed_url(&service.base_url, &service.agent_id)?.http_url();
-    let key = service.api_key.as_ref().map_or("", Secret::expose);
+/// Whether a service answers at all, whatever it says: name, connection and TLS are fine.
+pub fn reach(base_url: &str) -> Result<(), RestError> {
+    Endpoint::parse(base_url)?;
+    client().get(base_url).call().map(drop).map_err(|error| RestError::Unreachable(words(&error.to_string())))
+}
+
+fn client() -> ureq::Agent {
     let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(RootCerts::WebPki).build();
-    let agent = ureq::Agent::config_builder()
+    ureq::Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)
         .max_redirects(0)
@@ -90,8 +93,14 @@ pub fn signed_url(service: &AgentService) -> Result<Secret, RestError> {
         .timeout_global(Some(REQUEST_TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .build()
-        .new_agent();
-    let mut response = agent
+        .new_agent()
+}
+
+/// Fetches a signed URL for one conversation; it is valid for 15 minutes and is a credential.
+pub fn signed_url(service: &AgentService) -> Result<Secret, RestError> {
+    let url = Endpoint::signed_url(&service.base_url, &service.agent_id)?.http_url();
+    let key = service.api_key.as_ref().map_or("", Secret::expose);
+    let mut response = client()
         .get(&url)
         .header("xi-api-key", key)
         .call()
@@ -194,6 +203,15 @@ mod tests {
             assert!(error.to_string().contains(said), "{error}");
             assert_eq!(error.is_worth_a_retry(), status.starts_with("429") || status.starts_with('5'));
         }
+    }
+
+    #[test]
+    fn whoever_answers_anything_is_reached() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        assert!(matches!(reach(&base), Err(RestError::Unreachable(_))));
+        assert!(matches!(reach("http://agents.example.com"), Err(RestError::Base(_))));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -11,7 +12,7 @@ use crate::base::Secret;
 /// From the name to the last byte of the answer; streams have none.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// A stream says something every five seconds; after this without a word it is dead.
-const STREAM_SILENCE_MAX: Duration = Duration::from_secs(30);
+pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Bytes of an answer at most: the longest call's transcript and events fit.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of one line of a stream at most.
@@ -47,6 +48,26 @@ pub struct ApiClient {
     base: String,
     token: Option<Secret>,
     agent: ureq::Agent,
+    timeout: Duration,
+}
+
+/// What a stream says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Streamed {
+    /// An event, and its number to resume after.
+    Event {
+        /// The last `id:` line.
+        id: Option<u64>,
+        /// The `data:` line.
+        event: Value,
+    },
+    /// A comment: the service is there, and nothing happens.
+    Alive,
+}
+
+/// An id as one segment of a path.
+pub fn segment(id: &str) -> String {
+    utf8_percent_encode(id, NON_ALPHANUMERIC).to_string()
 }
 
 impl ApiClient {
@@ -58,13 +79,31 @@ impl ApiClient {
             .proxy(None)
             .build()
             .new_agent();
-        Self { base: base.into(), token, agent }
+        Self { base: base.into(), token, agent, timeout: REQUEST_TIMEOUT }
+    }
+
+    /// The same, for a question whose answer is not worth waiting for.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Where the service is looked for.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// `GET path`.
     pub fn get(&self, path: &str) -> Result<Value, ApiError> {
         let request = self.agent.get(format!("{}{path}", self.base));
-        let request = self.authorised(request).config().timeout_global(Some(REQUEST_TIMEOUT)).build();
+        let request = self.authorised(request).config().timeout_global(Some(self.timeout)).build();
+        self.answer(request.call())
+    }
+
+    /// `DELETE path`.
+    pub fn delete(&self, path: &str) -> Result<Value, ApiError> {
+        let request = self.agent.delete(format!("{}{path}", self.base));
+        let request = self.authorised(request).config().timeout_global(Some(self.timeout)).build();
         self.answer(request.call())
     }
 
@@ -78,13 +117,21 @@ impl ApiClient {
         self.send(self.agent.patch(format!("{}{path}", self.base)), body)
     }
 
-    /// The events of a session, from its first, until the stream ends.
-    pub fn events(&self, session_id: &str) -> Result<impl Iterator<Item = Value> + use<>, ApiError> {
-        let request =
+    /// The events of a session (or of `all`) after the event of number `after`, until the stream ends.
+    pub fn events(
+        &self,
+        session_id: &str,
+        after: Option<u64>,
+    ) -> Result<impl Iterator<Item = Streamed> + use<>, ApiError> {
+        let mut request =
             self.agent.get(format!("{}/v1/events/stream", self.base)).query("session_id", session_id);
+        if let Some(after) = after {
+            request = request.header("Last-Event-ID", after.to_string());
+        }
         let request = self
             .authorised(request)
             .config()
+            .timeout_connect(Some(self.timeout))
             .timeout_recv_body(None)
             .timeout_recv_response(Some(STREAM_SILENCE_MAX))
             .build();
@@ -93,6 +140,7 @@ impl ApiClient {
             return Err(self.answer(Ok(response)).err().unwrap_or(ApiError::Answer("no stream".into())));
         }
         let mut lines = BufReader::new(response.into_body().into_reader());
+        let mut id = None;
         Ok(std::iter::from_fn(move || {
             loop {
                 let mut line = Vec::new();
@@ -101,9 +149,15 @@ impl ApiClient {
                 if read == 0 {
                     return None;
                 }
+                if line.starts_with(b":") {
+                    return Some(Streamed::Alive);
+                }
+                if let Some(number) = line.strip_prefix(b"id:") {
+                    id = std::str::from_utf8(number).ok().and_then(|number| number.trim().parse().ok());
+                }
                 let data = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
-                if data.is_some() {
-                    return data;
+                if let Some(event) = data {
+                    return Some(Streamed::Event { id, event });
                 }
             }
         }))
@@ -115,7 +169,7 @@ impl ApiClient {
         body: &Value,
     ) -> Result<Value, ApiError> {
         let request = self.authorised(request).header("Content-Type", "application/json");
-        self.answer(request.config().timeout_global(Some(REQUEST_TIMEOUT)).build().send(body.to_string()))
+        self.answer(request.config().timeout_global(Some(self.timeout)).build().send(body.to_string()))
     }
 
     fn authorised<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
@@ -141,10 +195,12 @@ impl ApiClient {
             .limit(BODY_BYTES_MAX)
             .read_to_string()
             .map_err(|error| ApiError::Answer(error.to_string()))?;
-        let body: Value = serde_json::from_str(&text).map_err(|error| ApiError::Answer(error.to_string()))?;
+        let body = serde_json::from_str::<Value>(&text);
         if status.is_success() {
-            return Ok(body);
+            return body.map_err(|error| ApiError::Answer(error.to_string()));
         }
+        // Something else may sit at that port: its refusal is one all the same.
+        let body = body.unwrap_or_default();
         let message =
             body.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned();
         Err(ApiError::Refused { status: status.as_u16(), message })

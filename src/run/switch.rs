@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::agent;
 use super::http::AskError;
@@ -25,6 +26,7 @@ use crate::call::journal::Batch;
 use crate::call::leg::LegCommand;
 use crate::call::switch::{AskId, Input, Output, Switch};
 use crate::port::config_file::Seen;
+use crate::port::machine;
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Undelivered, mailbox};
 use crate::sys::thread::{Role, Spawner};
@@ -116,8 +118,21 @@ pub struct SwitchEnds {
     pub resolver: Resolver,
     /// Starts the agents' threads.
     pub spawner: Spawner,
+    /// Told in the status.
+    pub places: Places,
     /// Called with every configuration that comes into force.
     pub config_changed: Box<dyn FnMut(Arc<Config>) + Send>,
+}
+
+/// Where the service keeps what it keeps.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// `config.json`.
+    pub config_file: PathBuf,
+    /// `elevenagents.env`.
+    pub env_file: PathBuf,
+    /// Database and session folders.
+    pub state_dir: PathBuf,
 }
 
 /// Starts the thread; it ends when the switch has stopped.
@@ -227,6 +242,18 @@ impl Shell {
         if let Ok(Answer::Status(Value::Object(status))) = &mut reply {
             status.insert("realtime".into(), self.ends.media.realtime().into());
             status.insert("clock_synced".into(), clock::is_synchronised().into());
+            let places = &self.ends.places;
+            let space = machine::space(&places.state_dir).ok();
+            let service = json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "pid": std::process::id(),
+                "config_file": places.config_file,
+                "env_file": places.env_file,
+                "state_dir": places.state_dir,
+                "disk_free_bytes": space.map(|space| space.free_bytes),
+                "disk_total_bytes": space.map(|space| space.total_bytes),
+            });
+            status.insert("service".into(), service);
         }
         if let Ok(Answer::Readiness(readiness)) = &mut reply
             && !self.ends.store.works()

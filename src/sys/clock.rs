@@ -17,10 +17,20 @@ pub fn now() -> Now {
     Now { mono: mono(), unix_ms }
 }
 
-/// Whether the kernel's clock is disciplined (NTP, PTP, an RTC that was trusted): a Pi starts without one.
+/// Whether the clock is kept right by NTP or PTP: a Pi starts without the time.
 pub fn is_synchronised() -> bool {
-    // systemd-timesyncd, chrony and ntpd all clear STA_UNSYNC; timesyncd also leaves this file.
-    std::path::Path::new("/run/systemd/timesync/synchronized").exists()
+    // systemd-timesyncd leaves this file; chrony and ntpd are known by the kernel's own state.
+    std::path::Path::new("/run/systemd/timesync/synchronized").exists() || is_disciplined()
+}
+
+#[expect(unsafe_code, reason = "no safe wrapper of adjtimex exists in our dependencies")]
+fn is_disciplined() -> bool {
+    // SAFETY: all-zero is a valid timex, a plain struct of integers; `modes` 0 only reads, into a struct that we own.
+    let state = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut timex)
+    };
+    state >= 0 && state != libc::TIME_ERROR
 }
 
 /// A generator seeded by the kernel.

@@ -7,7 +7,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Above everything that is not audio, below the kernel's own threads (50).
-const PRIORITY: i32 = 10;
+pub const PRIORITY: i32 = 10;
 /// An audio thread that computes so long without waiting is broken: the kernel ends the process, and systemd
 /// starts it again. A beat is 20 ms.
 const RUNAWAY_MICROS: u64 = 500_000;

@@ -31,6 +31,8 @@ pub enum Role {
     Signals,
     /// A simulated peer: `callscoot sim`.
     Sim,
+    /// Waits for one thing on behalf of a command: the next event, a reader that leaves.
+    Watcher,
 }
 
 impl Role {
@@ -48,6 +50,7 @@ impl Role {
             Self::Resolver => "resolver",
             Self::Signals => "signals",
             Self::Sim => "sim",
+            Self::Watcher => "watcher",
         }
     }
 
@@ -62,13 +65,14 @@ impl Role {
             | Self::Store
             | Self::HttpWorker
             | Self::Resolver
-            | Self::Sim => 1 << 20,
+            | Self::Sim
+            | Self::Watcher => 1 << 20,
         }
     }
 
     /// Whether the process goes on when a thread of this role ends: some live only as long as their call or client.
     fn may_end(self) -> bool {
-        matches!(self, Self::Agent | Self::SseWriter | Self::Sim)
+        matches!(self, Self::Agent | Self::SseWriter | Self::Sim | Self::Watcher)
     }
 }
 

@@ -11,7 +11,7 @@ use super::child::Program;
 use super::{story, voices};
 use crate::app::fault::Fault;
 use crate::app::out::say;
-use crate::port::rest_local::ApiClient;
+use crate::port::rest_local::{ApiClient, Streamed};
 use crate::port::wav;
 use crate::sys::clock;
 use crate::sys::thread::Spawner;
@@ -72,7 +72,8 @@ pub fn run(options: &Options) -> Result<(), Fault> {
     let accepted_ms = clock::mono().saturating_duration_since(asked).as_secs_f64() * 1000.0;
     let session = dialling["session_id"].as_str().unwrap_or_default().to_owned();
     let mut first_ms = None;
-    for event in client.events(&session)? {
+    for streamed in client.events(&session, None)? {
+        let Streamed::Event { event, .. } = streamed else { continue };
         let since_ms = *first_ms.get_or_insert(event["ts_ms"].as_i64().unwrap_or_default());
         story::tell(&event, since_ms);
     }

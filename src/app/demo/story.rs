@@ -2,31 +2,13 @@
 
 use serde_json::Value;
 
+use crate::app::cli::words;
 use crate::app::out::say;
 
 /// One event of the stream as a line: seconds since the first, what happened, the words.
 pub(super) fn tell(event: &Value, since_ms: i64) {
     let at = event["ts_ms"].as_i64().unwrap_or(since_ms).saturating_sub(since_ms) as f64 / 1000.0;
-    let payload = &event["payload"];
-    let words = |name: &str| payload[name].as_str().unwrap_or_default().to_owned();
-    let line = match event["event_type"].as_str().unwrap_or_default() {
-        "call_started" => "dialling".into(),
-        "agent_session_started" => "the agent gets ready while it rings".into(),
-        "ws_connected" => "connected to the agent service".into(),
-        "conversation_started" => "the conversation has begun".into(),
-        "transcript_final" => format!("caller:  {}", words("text")),
-        "agent_response_started" => "the agent speaks".into(),
-        "agent_response_finished" => format!("agent:   {}", words("text")),
-        "agent_response_correction" => format!("heard of that only: {}", words("corrected_agent_response")),
-        "interruption" => "the caller talks over the agent: silence at once".into(),
-        "contextual_update_queued" => format!("context: {}", words("text")),
-        "client_error" => format!("error:   {}", words("error")),
-        "call_ended" => format!("the call has ended: {}", words("end_reason")),
-        "tool_call_started" => format!("tool:    {}", words("tool_name")),
-        "tool_call_finished" => format!("tool:    {} is done", words("tool_name")),
-        "external_command" => return,
-        other => other.to_owned(),
-    };
+    let Some(line) = words(event) else { return };
     say(&format!("  {at:6.2} s  {line}"));
 }
 

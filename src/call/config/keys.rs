@@ -6,19 +6,30 @@ use serde_json::{Map, Value};
 
 use super::form;
 use super::hours::BusinessHours;
-use super::setting::Setting;
+use super::setting::{Kind, Setting};
 use super::word::{CallPolicyMode, SipAudioMode, SipTransport, TelephonyBackend, UnknownCallers, Weekday};
 use crate::base::Secret;
 
 /// Characters of an unknown key that a sentence repeats.
 const KEY_SHOWN_CHARS_MAX: usize = 64;
 
+/// A key of the configuration, beside its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As in `config.json`.
+    pub name: &'static str,
+    /// What it is for, in a sentence or two.
+    pub meaning: &'static str,
+    /// What its values look like.
+    pub kind: Kind,
+}
+
 macro_rules! keys {
-    ($($(#[$doc:meta])+ $key:ident: $type:ty = $default:expr, $rule:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $rule:expr;)+) => {
         /// The whole configuration, checked. Field names are the keys of `config.json`.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
-            $($(#[$doc])+ pub $key: $type,)+
+            $($(#[doc = $doc])+ pub $key: $type,)+
             /// Members of the file that mean nothing to this version: kept, written back, never shown.
             unknown: Map<String, Value>,
         }
@@ -49,6 +60,15 @@ macro_rules! keys {
                     $(stringify!($key) => Some(self.$key.load(&{ $rule }, given)),)+
                     _ => None,
                 }
+            }
+
+            /// Every key, as people need to know it.
+            pub fn keys() -> impl Iterator<Item = Key> {
+                [$(Key {
+                    name: stringify!($key),
+                    meaning: concat!($($doc),+).trim_ascii(),
+                    kind: <$type as Setting>::KIND,
+                },)+].into_iter()
             }
 
             fn known_to_json(&self) -> Map<String, Value> {

@@ -18,5 +18,6 @@ mod word;
 
 pub use derived::Backend;
 pub use hours::BusinessHours;
-pub use keys::Config;
+pub use keys::{Config, Key};
+pub use setting::Kind;
 pub use word::{CallPolicyMode, SipAudioMode, SipTransport, TelephonyBackend, UnknownCallers, Weekday};

@@ -20,8 +20,32 @@ pub(super) const FREE_OBJECT_BYTES_MAX: usize = 64 * 1024;
 /// What clients see in place of a secret that is set; sent back, it leaves the secret as it is.
 pub(super) const MASK: &str = "***";
 
+/// What the values of a key look like, for those who write them without JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Integer,
+    /// A text, one of some words, or nothing.
+    Text,
+    /// A text that is never shown.
+    Secret,
+    /// A list of texts.
+    List,
+    /// A list of texts, or null for the built-in one.
+    ListOrBuiltIn,
+    /// An object whose values are texts.
+    Map,
+    /// An object of any form.
+    Object,
+}
+
 /// A value that knows how to be set from JSON.
 pub(super) trait Setting: Sized {
+    /// How its values are written.
+    const KIND: Kind;
+
     /// What the table says beside the type.
     type Rule;
 
@@ -44,6 +68,7 @@ pub(super) trait Setting: Sized {
 
 /// null leaves it; true and false, 0 and 1, and the two words as text.
 impl Setting for bool {
+    const KIND: Kind = Kind::Flag;
     type Rule = ();
 
     fn set(&mut self, (): &(), given: &Value) -> Result<(), String> {
@@ -70,6 +95,7 @@ impl Setting for bool {
 
 /// null leaves it; an integer in the range, or its digits as text.
 impl Setting for u32 {
+    const KIND: Kind = Kind::Integer;
     type Rule = RangeInclusive<u32>;
 
     fn set(&mut self, range: &Self::Rule, given: &Value) -> Result<(), String> {
@@ -95,6 +121,7 @@ impl Setting for u32 {
 
 /// null and the empty text clear it.
 impl Setting for Option<String> {
+    const KIND: Kind = Kind::Text;
     type Rule = Form;
 
     fn set(&mut self, form: &Form, given: &Value) -> Result<(), String> {
@@ -112,6 +139,7 @@ impl Setting for Option<String> {
 
 /// null and the empty text clear it; the mask leaves it; nothing is trimmed.
 impl Setting for Option<Secret> {
+    const KIND: Kind = Kind::Secret;
     type Rule = ();
 
     fn set(&mut self, (): &(), given: &Value) -> Result<(), String> {
@@ -143,6 +171,7 @@ impl Setting for Option<Secret> {
 
 /// null and the empty text clear it: no opening hours.
 impl Setting for Option<BusinessHours> {
+    const KIND: Kind = Kind::Text;
     type Rule = ();
 
     fn set(&mut self, (): &(), given: &Value) -> Result<(), String> {
@@ -160,6 +189,7 @@ impl Setting for Option<BusinessHours> {
 
 /// null leaves it; one of the words.
 impl<W: Word> Setting for W {
+    const KIND: Kind = Kind::Text;
     type Rule = ();
 
     fn set(&mut self, (): &(), given: &Value) -> Result<(), String> {
@@ -176,6 +206,7 @@ impl<W: Word> Setting for W {
 
 /// null leaves it; a list of texts of one form.
 impl Setting for Vec<String> {
+    const KIND: Kind = Kind::List;
     type Rule = Form;
 
     fn set(&mut self, form: &Form, given: &Value) -> Result<(), String> {
@@ -206,6 +237,7 @@ impl Setting for Vec<String> {
 
 /// null means the built-in list.
 impl Setting for Option<Vec<String>> {
+    const KIND: Kind = Kind::ListOrBuiltIn;
     type Rule = Form;
 
     fn set(&mut self, form: &Form, given: &Value) -> Result<(), String> {
@@ -226,6 +258,7 @@ impl Setting for Option<Vec<String>> {
 
 /// null leaves it; a list of days, kept in the order of the week, each once.
 impl Setting for Vec<Weekday> {
+    const KIND: Kind = Kind::List;
     type Rule = ();
 
     fn set(&mut self, (): &(), given: &Value) -> Result<(), String> {
@@ -248,6 +281,7 @@ impl Setting for Vec<Weekday> {
 
 /// null leaves it; an object whose values are texts.
 impl Setting for BTreeMap<String, String> {
+    const KIND: Kind = Kind::Map;
     type Rule = Form;
 
     fn set(&mut self, form: &Form, given: &Value) -> Result<(), String> {
@@ -280,6 +314,7 @@ impl Setting for BTreeMap<String, String> {
 
 /// null leaves it; any object.
 impl Setting for Map<String, Value> {
+    const KIND: Kind = Kind::Object;
     type Rule = ();
 
     fn set(&mut self, (): &(), given: &Value) -> Result<(), String> {

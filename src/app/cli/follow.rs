@@ -1,0 +1,179 @@
+//! Watching a stream until it ends, the person leaves, or nobody reads: broken connections are resumed where they
+//! broke.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use serde_json::Value;
+
+use crate::app::fault::Fault;
+use crate::app::out;
+use crate::base::Backoff;
+use crate::port::rest_local::{ApiClient, ApiError, STREAM_SILENCE_MAX, Streamed};
+use crate::sys::signal::{self, Signal};
+use crate::sys::thread::{Role, Spawner};
+use crate::sys::{clock, terminal};
+
+/// Every session's events.
+pub(super) const ALL: &str = "all";
+/// How long a service that is gone may take to come back: a restart.
+const AWAY_MAX: Duration = Duration::from_secs(30);
+/// First and longest pause between two attempts.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Events that wait for a slow terminal; then the stream waits.
+const WAITING_EVENTS_MAX: usize = 64;
+
+/// What ends or feeds the watching.
+enum Input {
+    Event(Option<u64>, Box<Value>),
+    Alive,
+    /// The stream ended, or could not be opened.
+    Over(Option<ApiError>),
+    Stop,
+    NobodyReads,
+}
+
+/// Watches one session, or all.
+pub(super) struct Watch<'a> {
+    pub(super) client: &'a ApiClient,
+    /// A session id, or [`ALL`]; `current` would mean another call after a reconnect.
+    pub(super) session: &'a str,
+    /// The last event that is known already.
+    pub(super) after: Option<u64>,
+    /// Whether the watching goes on when nobody reads standard output.
+    pub(super) unread: bool,
+}
+
+impl Watch<'_> {
+    /// Tells each event to `each`, until the session's last. `Ok` at that end only.
+    pub(super) fn run(mut self, mut each: impl FnMut(&Value) -> Result<(), Fault>) -> Result<(), Fault> {
+        let (died, _deaths) = unbounded();
+        let spawner = Spawner::new(died);
+        let (tell, inputs) = bounded(WAITING_EVENTS_MAX);
+        watch_person(&spawner, &tell, self.unread)?;
+        let mut away = Away::default();
+        loop {
+            self.open(&spawner, &tell)?;
+            match self.listen(&inputs, &mut away, &mut each)? {
+                None => return Ok(()),
+                Some(error) if !away.was_there => return Err(error.into()),
+                Some(error) => away.again(error, &inputs)?,
+            }
+        }
+    }
+
+    /// A thread that reads the stream: the read cannot be waited for beside anything else.
+    fn open(&self, spawner: &Spawner, tell: &Sender<Input>) -> Result<(), Fault> {
+        let (client, session, after, tell) =
+            (self.client.clone(), self.session.to_owned(), self.after, tell.clone());
+        let read = move || {
+            let over = match client.events(&session, after) {
+                Err(error) => Some(error),
+                Ok(stream) => {
+                    for streamed in stream {
+                        let input = match streamed {
+                            Streamed::Event { id, event } => Input::Event(id, Box::new(event)),
+                            Streamed::Alive => Input::Alive,
+                        };
+                        if tell.send(input).is_err() {
+                            return;
+                        }
+                    }
+                    None
+                }
+            };
+            // Nobody listens any more: the command has ended.
+            let _ = tell.send(Input::Over(over));
+        };
+        spawner.spawn(Role::Watcher, read).map(drop).map_err(Fault::refused("a thread"))
+    }
+
+    /// Until the stream's end: `None` after the session's last event, else why there is nothing more.
+    fn listen(
+        &mut self,
+        inputs: &Receiver<Input>,
+        away: &mut Away,
+        each: &mut impl FnMut(&Value) -> Result<(), Fault>,
+    ) -> Result<Option<ApiError>, Fault> {
+        let mut ended = false;
+        loop {
+            match inputs.recv_timeout(STREAM_SILENCE_MAX) {
+                Ok(Input::Event(id, event)) => {
+                    away.is_there();
+                    self.after = id.or(self.after);
+                    ended |= self.session != ALL && event["event_type"] == "call_ended";
+                    each(&event)?;
+                }
+                Ok(Input::Alive) => *away = Away::default(),
+                Ok(Input::Over(_)) if ended => return Ok(None),
+                // Only a service that is away may come back: what it refuses now, it refuses again.
+                Ok(Input::Over(Some(error @ (ApiError::Refused { .. } | ApiError::Answer(_))))) => {
+                    return Err(error.into());
+                }
+                Ok(Input::Over(error)) => {
+                    return Ok(Some(error.unwrap_or_else(|| self.lost("the stream broke"))));
+                }
+                Ok(Input::Stop) => return Err(Fault::Interrupted("no longer watching".into())),
+                Ok(Input::NobodyReads) => return Err(Fault::NobodyReads),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Err(self.lost("the stream is silent").into());
+                }
+            }
+        }
+    }
+
+    fn lost(&self, why: &str) -> ApiError {
+        ApiError::Unreachable { base: self.client.base().to_owned(), why: why.into() }
+    }
+}
+
+/// Since when the service has been away.
+#[derive(Default)]
+struct Away {
+    was_there: bool,
+    since: Option<(Instant, Backoff)>,
+}
+
+impl Away {
+    fn is_there(&mut self) {
+        *self = Self { was_there: true, since: None };
+    }
+
+    /// Pauses before another attempt; the error once it is too late for one.
+    fn again(&mut self, error: ApiError, inputs: &Receiver<Input>) -> Result<(), Fault> {
+        let now = clock::mono();
+        let (since, backoff) = self.since.get_or_insert_with(|| {
+            out::remark("the service is away; waiting for it to come back");
+            (now, Backoff::new(PAUSE.0, PAUSE.1))
+        });
+        if now.saturating_duration_since(*since) > AWAY_MAX {
+            return Err(error.into());
+        }
+        let mut rng = clock::rng().map_err(Fault::refused("randomness"))?;
+        match inputs.recv_timeout(backoff.next_delay(&mut rng)) {
+            Ok(Input::Stop) => Err(Fault::Interrupted("no longer watching".into())),
+            Ok(Input::NobodyReads) => Err(Fault::NobodyReads),
+            Ok(Input::Event(..) | Input::Alive | Input::Over(_)) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Ctrl-C, and whoever reads our output.
+fn watch_person(spawner: &Spawner, tell: &Sender<Input>, unread: bool) -> Result<(), Fault> {
+    let stop = tell.clone();
+    signal::listen(spawner, move |signal| match signal {
+        Signal::Stop => stop.send(Input::Stop).is_ok(),
+        Signal::Reload => true,
+    })
+    .map_err(Fault::refused("signal handlers"))?;
+    if unread {
+        return Ok(());
+    }
+    let tell = tell.clone();
+    let gone = move || {
+        if terminal::wait_until_unread().is_ok() {
+            let _ = tell.send(Input::NobodyReads);
+        }
+    };
+    spawner.spawn(Role::Watcher, gone).map(drop).map_err(Fault::refused("a thread"))
+}

@@ -1,0 +1,129 @@
+//! This machine as `/proc` and the file systems tell it: free space, who listens, what a process may.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Real-time priority, whatever the limits say (capability 23, CAP_SYS_NICE).
+const CAP_SYS_NICE: u64 = 1 << 23;
+
+/// Room on a file system, for those who are not root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that can still be written.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+/// The room where `path` is, or will be: its nearest folder that exists.
+pub fn space(path: &Path) -> io::Result<Space> {
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statvfs(there)?;
+    Ok(Space {
+        free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+    })
+}
+
+/// A process that listens on a TCP port: its id, and its name, which only its own user (and root) may learn.
+pub fn listener_of(port: u16) -> Option<(u32, String)> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .find_map(|table| listening_inode(&fs::read_to_string(table).ok()?, port))?;
+    let wanted = PathBuf::from(format!("socket:[{inode}]"));
+    let mut ids =
+        fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.find_map(|id: u32| {
+        let mut open = fs::read_dir(format!("/proc/{id}/fd")).ok()?;
+        open.any(|fd| fd.is_ok_and(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == wanted))).then(
+            || (id, fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default().trim().to_owned()),
+        )
+    })
+}
+
+/// The socket that listens (state `0A`) on a port, from a table as proc_net_tcp(5) lays it out.
+fn listening_inode(table: &str, port: u16) -> Option<u64> {
+    let port = format!(":{port:04X}");
+    table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace();
+        let (local, state) = (fields.nth(1)?, fields.nth(1)?);
+        (local.ends_with(&port) && state == "0A").then(|| fields.nth(5)?.parse().ok())?
+    })
+}
+
+/// What a process may, as far as it matters to calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Descriptors it may have open; `None` is no limit.
+    pub open_files: Option<u64>,
+    /// Whether its audio threads can have real-time priority.
+    pub realtime: bool,
+}
+
+/// The limits of a process, which every user may read; `None` when there is no such process.
+pub fn limits_of(pid: u32) -> Option<Limits> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(limits_in(&limits, &status))
+}
+
+fn limits_in(limits: &str, status: &str) -> Limits {
+    let soft = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capabilities = capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    let priority = limits.contains("Max realtime priority     unlimited")
+        || soft("Max realtime priority")
+            .is_some_and(|priority| priority >= crate::sys::realtime::PRIORITY as u64);
+    Limits { open_files: soft("Max open files"), realtime: priority || capabilities & CAP_SYS_NICE != 0 }
+}
+
+/// The UDP ports from which the system takes those of calls, lowest and highest.
+pub fn local_ports() -> Option<(u16, u16)> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ports = text.split_whitespace().filter_map(|port| port.parse().ok());
+    Some((ports.next()?, ports.next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_is_found_by_its_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (pid, name) = listener_of(port).unwrap();
+        assert_eq!(pid, std::process::id());
+        assert!(!name.is_empty());
+        drop(listener);
+        assert_eq!(listener_of(port), None);
+        // A connection from that port is nobody who listens on it.
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   0: 0100007F:2254 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 7\n   1: 0100007F:2254 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 8 1 0\n";
+        assert_eq!((listening_inode(table, 0x2254), listening_inode(table, 0x2255)), (Some(8), None));
+    }
+
+    #[test]
+    fn limits_are_read_as_the_kernel_writes_them() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 524288               files\nMax realtime priority     0                    0\n";
+        let of = |limits: &str, capabilities: &str| limits_in(limits, &format!("CapEff:\t{capabilities}\n"));
+        assert_eq!(of(limits, "0000000000000000"), Limits { open_files: Some(1024), realtime: false });
+        assert!(of(limits, "0000000000800000").realtime);
+        assert!(of("Max realtime priority     20                   20\n", "0").realtime);
+        let unlimited = of(
+            "Max open files            unlimited            unlimited            files\nMax realtime priority     unlimited            unlimited\n",
+            "0",
+        );
+        assert_eq!(unlimited, Limits { open_files: None, realtime: true });
+        assert!(limits_of(std::process::id()).is_some() && limits_of(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn room_is_that_of_the_nearest_folder() {
+        let space = space(Path::new("/tmp/there/is/no/such/folder")).unwrap();
+        assert!(space.free_bytes > 0 && space.free_bytes <= space.total_bytes);
+    }
+}

@@ -1,0 +1,77 @@
+//! The terminal of a command: how wide it is, a line that it does not show, a reader that has left.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcgetwinsize, tcsetattr};
+
+use super::wait::{Interest, on, wait};
+
+/// Ctrl-C as the terminal sends it.
+const INTERRUPT: u8 = 3;
+/// Bytes of a hidden line at most; what follows is left.
+const LINE_BYTES_MAX: u64 = 4096;
+
+/// Whether a person reads standard output.
+pub fn is_shown() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Columns of the terminal at standard output; `None` when it is none, or does not know.
+pub fn columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// One line from standard input, without its end; `None` when the person pressed Ctrl-C. At a terminal the prompt
+/// is shown and what is typed is not.
+pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return read_line().map(|line| Some(text_of(line)));
+    }
+    let before = tcgetattr(&stdin)?;
+    let mut hidden = before.clone();
+    // Ctrl-C must end the line instead of the process, which would leave the terminal without an echo.
+    hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    hidden.local_modes.insert(LocalModes::ECHONL);
+    hidden.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
+    let mut prompted = io::stderr();
+    write!(prompted, "{prompt}")?;
+    prompted.flush()?;
+    tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
+    let line = read_line();
+    tcsetattr(&stdin, OptionalActions::Flush, &before)?;
+    let line = line?;
+    if line.last() == Some(&INTERRUPT) {
+        // No line end was typed, so none was echoed.
+        writeln!(prompted)?;
+        return Ok(None);
+    }
+    Ok(Some(text_of(line)))
+}
+
+/// Up to a line end, the end of input, or Ctrl-C.
+fn read_line() -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut limited = io::Read::take(io::stdin().lock(), LINE_BYTES_MAX);
+    loop {
+        let bytes = limited.fill_buf()?;
+        let end = bytes.iter().position(|byte| matches!(*byte, b'\n' | INTERRUPT));
+        let taken = end.map_or(bytes.len(), |at| at + 1);
+        line.extend(bytes.iter().take(taken));
+        limited.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(line);
+        }
+    }
+}
+
+fn text_of(line: Vec<u8>) -> String {
+    String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
+}
+
+/// Waits until nobody can read standard output any more: `… | head -1` has what it wants.
+pub fn wait_until_unread() -> io::Result<()> {
+    wait(&mut [on(io::stdout().as_fd(), Interest::NONE)], None).map(drop)
+}
