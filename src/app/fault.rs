@@ -114,8 +114,8 @@ impl Fault {
             (403 | 421, _) => {
                 Some("`callscoot configure allowed_hosts+=NAME`, or ask for it by its IP address")
             }
-            (404, "session not found") => Some("`callscoot calls` lists the sessions"),
             (404, "pending request not found") => Some("`callscoot pending` lists the requests that wait"),
+            (404, _) => Some("`callscoot calls` lists the sessions"),
             (409, "no line is free") => Some(
                 "`callscoot status` shows the call; `callscoot configure max_concurrent_calls=2` allows more",
             ),
@@ -126,7 +126,7 @@ impl Fault {
     }
 }
 
-/// There is no call: EX of no list, for programs that must tell it from a fault.
+/// No code of sysexits.h: programs must tell this from a fault.
 const NO_CALL: u8 = 3;
 const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;

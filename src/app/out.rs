@@ -15,9 +15,8 @@ pub fn say(line: &str) {
 pub fn print(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Fault::NobodyReads,
-        _ => Fault::Output(error),
+    write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe { Fault::NobodyReads } else { Fault::Output(error) }
     })
 }
 

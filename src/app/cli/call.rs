@@ -1,5 +1,7 @@
 //! `callscoot call-show`: one session, how it went and what was said.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::calls::{length, result};
@@ -62,14 +64,15 @@ pub(super) fn render(session: &Value, view: &View) -> String {
     row("sound", &sound(&meta["audio"]));
     let transcript = session["transcript"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !transcript.is_empty() {
-        out += &format!("\n{}\n", view.paint(Tone::Strong, "transcript"));
+        let _ = write!(out, "\n{}\n", view.paint(Tone::Strong, "transcript"));
     }
     for entry in transcript {
         out += &spoken(entry, view);
     }
     let summary = text(&meta["summary"]);
     if !summary.is_empty() {
-        out += &format!(
+        let _ = write!(
+            out,
             "\n{}\n{}",
             view.paint(Tone::Strong, "summary"),
             view.labelled("  ", Tone::Plain, &summary)
@@ -87,7 +90,7 @@ fn spoken(entry: &Value, view: &View) -> String {
     let mut words = text(&entry["text"]);
     if entry["interrupted"] == true {
         let after = entry["played_ms"].as_i64().map(|ms| format!(" after {:.1} s", ms as f64 / 1000.0));
-        words += &format!(" [cut off{}]", after.unwrap_or_default());
+        let _ = write!(words, " [cut off{}]", after.unwrap_or_default());
     }
     let who = super::text::cut(&who, LABEL_COLUMNS - 1);
     view.labelled(&format!("  {who:<LABEL_COLUMNS$}"), tone, &words)

@@ -163,7 +163,9 @@ fn list_of(text: &str) -> Result<Vec<Value>, Fault> {
     if text.trim_start().starts_with('[') {
         return match json_of(text)? {
             Value::Array(list) => Ok(list),
-            _ => Err(Fault::Usage("a list is needed".into())),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                Err(Fault::Usage("a list is needed".into()))
+            }
         };
     }
     let entries = text.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());

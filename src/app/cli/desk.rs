@@ -38,7 +38,7 @@ pub(super) fn of_session<T>(id: &str, answer: Result<T, ApiError>) -> Result<T, 
             "nothing to answer" => Fault::NoCall("nothing rings: there is nothing to answer".into()),
             _ => error.into(),
         },
-        _ => error.into(),
+        ApiError::Unreachable { .. } | ApiError::Refused { .. } | ApiError::Answer(_) => error.into(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `callscoot dial`: a call, and if wanted its whole story.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::call;
@@ -62,11 +64,12 @@ fn watch(client: &ApiClient, id: &str, options: &Options) -> Result<(), Fault> {
         }
         Ok(())
     });
-    done.map_err(|fault| match fault {
-        Fault::Interrupted(_) => {
+    done.map_err(|fault| {
+        if matches!(fault, Fault::Interrupted(_)) {
             Fault::Interrupted(format!("the call goes on; `callscoot hangup {id}` ends it"))
+        } else {
+            fault
         }
-        other => other,
     })
 }
 
@@ -78,7 +81,7 @@ fn render(queued: &Value, view: &View) -> String {
     let id = text(&queued["session_id"]);
     let mut out = format!("{}\n", render_begin(queued));
     for (label, command) in [("watch   ", "events --follow"), ("hang up ", "hangup")] {
-        out += &format!("  {}callscoot {command} {id}\n", view.paint(Tone::Faint, label));
+        let _ = writeln!(out, "  {}callscoot {command} {id}", view.paint(Tone::Faint, label));
     }
     out
 }

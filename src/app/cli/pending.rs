@@ -73,7 +73,7 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
 fn render(body: &Value, view: &View) -> String {
     let requests = body["pending_call_requests"].as_array().map(Vec::as_slice).unwrap_or_default();
     if requests.is_empty() {
-        return "nothing waits; `callscoot pending add NUMBER --var NAME=VALUE` lets something wait\n".into();
+        return "nothing waits; `callscoot pending add NUMBER --var NAME=VALUE` changes that\n".into();
     }
     let rows: Vec<Vec<Cell>> = requests
         .iter()

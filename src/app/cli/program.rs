@@ -121,9 +121,10 @@ fn run(command: Command) -> Result<(), Fault> {
 fn not_run(error: &clap::Error) -> ExitCode {
     // A closed pipe or terminal is no reason for another code.
     let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => Fault::Usage(String::new()).exit_code(),
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        ExitCode::SUCCESS
+    } else {
+        Fault::Usage(String::new()).exit_code()
     }
 }
 

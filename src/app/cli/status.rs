@@ -1,5 +1,7 @@
 //! `callscoot status`: what works, what is missing, the call that is on.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::calls::length;
@@ -74,7 +76,7 @@ fn agent(agent: &Value) -> String {
         (true, true) => "configured, with a key".to_owned(),
     };
     if let Some(error) = agent["last_error"].as_str() {
-        words += &format!("; the last call failed: {error}");
+        let _ = write!(words, "; the last call failed: {error}");
     }
     words
 }

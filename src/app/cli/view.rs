@@ -1,6 +1,7 @@
 //! How a person sees the output: columns, colours, the time it is and the zone they live in.
 
 use std::env;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -121,7 +122,11 @@ fn inert(json: &str) -> String {
     for c in json.chars() {
         // Below U+0020 only the line ends of the indentation are left; beyond U+FFFF nothing is obeyed.
         let obeyed = (c.is_control() && c != '\n') || (super::text::hides(c) && c <= '\u{ffff}');
-        if obeyed { out += &format!("\\u{:04x}", u32::from(c)) } else { out.push(c) }
+        if obeyed {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
     }
     out
 }

@@ -1,5 +1,6 @@
 //! `callscoot` alone: how the service is, and what can be asked of it.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::view::{Tone, View};
@@ -30,13 +31,13 @@ pub(super) fn run() -> Result<(), Fault> {
         let client = client.within(PATIENCE);
         Ok(status::render(&client.get("/v1/status")?, client.base(), &view))
     });
-    let state = state.unwrap_or_else(|fault| match fault {
-        Fault::Service(ApiError::Unreachable { base, .. }) => format!(
-            "{}  {}\n  `callscoot serve` starts it\n",
-            view.paint(Tone::Bad, "the service is not running"),
-            view.paint(Tone::Faint, &base)
-        ),
-        other => view.labelled("", Tone::Plain, &other.to_string()),
+    let state = state.unwrap_or_else(|fault| {
+        if let Fault::Service(ApiError::Unreachable { base, .. }) = fault {
+            let told = view.paint(Tone::Bad, "the service is not running");
+            format!("{told}  {}\n  `callscoot serve` starts it\n", view.paint(Tone::Faint, &base))
+        } else {
+            view.labelled("", Tone::Plain, &fault.to_string())
+        }
     });
     out::print(&format!("{state}\n{}", commands(&view)))
 }
@@ -44,7 +45,8 @@ pub(super) fn run() -> Result<(), Fault> {
 fn commands(view: &View) -> String {
     let mut out = String::new();
     for (command, meaning) in COMMANDS {
-        out += &format!("  {}  {meaning}\n", view.paint(Tone::Strong, &format!("callscoot {command:<20}")));
+        let _ =
+            writeln!(out, "  {}  {meaning}", view.paint(Tone::Strong, &format!("callscoot {command:<20}")));
     }
     out + "  --json is for programs; `callscoot help` lists everything, and the exit codes\n"
 }

@@ -33,6 +33,7 @@ impl Switch {
             "agent": {
                 "configured": self.agent.agent_id.is_some(),
                 "signed": self.agent.api_key.is_some(),
+                "base_url": self.agent.base_url,
                 "last_error": self.agent_fault,
             },
         })

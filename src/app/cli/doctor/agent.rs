@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::check::Check;
 use super::examine::Places;
+use crate::app::cli::text::clean;
 use crate::app::cli::view::text;
 use crate::app::environment::Environment;
 use crate::call::conversation::AgentService;
+use crate::call::switch::AgentSettings;
 use crate::port::rest::{self, RestError};
 
 const NAME: &str = "agent service";
@@ -30,31 +32,36 @@ pub(super) fn check(
         checks.push(Check::fail(
             "agent",
             format!("ELEVENLABS_AGENT_ID is not set{restart}"),
-            format!("(umask 077; echo ELEVENLABS_AGENT_ID=AGENT >> {env})"),
+            format!("(umask 077; mkdir -p $(dirname {env}); echo ELEVENLABS_AGENT_ID=AGENT >> {env})"),
         ));
     }
-    let answered = match (&own.agent_id, &own.api_key, signed) {
-        (Some(agent_id), Some(key), _) => {
+    let base_url = told.and_then(|agent| agent["base_url"].as_str()).unwrap_or(&own.base_url);
+    checks.push(match answered(own, base_url, signed) {
+        Ok(how) => Check::pass(NAME, format!("{} {how}", clean(base_url))),
+        Err(error) => refused(base_url, &error, &env.to_string()),
+    });
+    if let Some(error) = told.and_then(|agent| agent["last_error"].as_str()) {
+        let found = format!("the last conversation failed: {}", text(&error.into()));
+        checks.push(Check::warn("conversation", found, "callscoot events all"));
+    }
+}
+
+/// The key is tried where it is known here: the service's own may be hidden from whoever asks.
+fn answered(own: &AgentSettings, base_url: &str, signed: bool) -> Result<&'static str, RestError> {
+    match (&own.agent_id, &own.api_key) {
+        (Some(agent_id), Some(key)) if base_url == own.base_url => {
             let service = AgentService {
-                base_url: own.base_url.clone(),
+                base_url: base_url.to_owned(),
                 agent_id: agent_id.clone(),
                 api_key: Some(key.clone()),
             };
             // The signed URL is a credential: only that there is one matters.
             rest::signed_url(&service).map(|_| "answers, takes the key and knows the agent")
         }
-        (_, _, true) => {
-            rest::reach(&own.base_url).map(|()| "answers; the key is the service's own, and was not tried")
+        _ if signed => {
+            rest::reach(base_url).map(|()| "answers; the key is the service's own, and was not tried")
         }
-        (_, _, false) => rest::reach(&own.base_url).map(|()| "answers"),
-    };
-    checks.push(match answered {
-        Ok(how) => Check::pass(NAME, format!("{} {how}", own.base_url)),
-        Err(error) => refused(&own.base_url, &error, &env.to_string()),
-    });
-    if let Some(error) = told.and_then(|agent| agent["last_error"].as_str()) {
-        let found = format!("the last conversation failed: {}", text(&error.into()));
-        checks.push(Check::warn("conversation", found, "callscoot events all"));
+        _ => rest::reach(base_url).map(|()| "answers"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One check: what was found, and what to do about it.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::app::cli::text::clean;
@@ -93,10 +95,10 @@ pub(super) fn render(checks: &[Check], view: &View) -> String {
     let mut out = String::new();
     for check in checks {
         let state = format!("{:<4}", check.state.word());
-        let found = view.labelled(&format!("{state}  {:<14}", check.name), Tone::Plain, &check.found);
+        let found = view.labelled(&format!("{state}  {:<15}", check.name), Tone::Plain, &check.found);
         out += &found.replacen(&state, &view.paint(check.state.tone(), &state), 1);
         if let Some(mend) = &check.mend {
-            out += &format!("      {}\n", view.paint(Tone::Strong, &format!("$ {}", clean(mend))));
+            let _ = writeln!(out, "      {}", view.paint(Tone::Strong, &format!("$ {}", clean(mend))));
         }
     }
     let (passed, warned) = (count(checks, State::Pass), count(checks, State::Warn));
@@ -108,7 +110,7 @@ pub(super) fn render(checks: &[Check], view: &View) -> String {
     };
     let mut summary = format!("{passed} ok, {warned} to watch, {failed} to mend");
     if skipped > 0 {
-        summary += &format!(", {skipped} not checked");
+        let _ = write!(summary, ", {skipped} not checked");
     }
     out + "\n" + &view.paint(tone, &summary) + "\n"
 }
@@ -132,13 +134,13 @@ mod tests {
         assert_eq!(
             render(&checks, &View::plain(60)),
             "\
-ok    service       it runs
-FAIL  SIP           403 Forbidden�[2J: the server refused
-                    the user name or the password
+ok    service        it runs
+FAIL  SIP            403 Forbidden�[2J: the server refused
+                     the user name or the password
       $ callscoot configure sip_password=-
-warn  clock         not synchronised
+warn  clock          not synchronised
       $ sudo timedatectl set-ntp true
-skip  time zone     unknown
+skip  time zone      unknown
 
 1 ok, 1 to watch, 1 to mend, 1 not checked
 "

@@ -138,11 +138,11 @@ fn sound(calls: &Value) -> Option<Check> {
         .count();
     match (answered.len(), silent) {
         (0, _) => None,
-        (all, 0) => Some(Check::pass(NAME, format!("packets came in each of the last {all} answered calls"))),
+        (all, 0) => Some(Check::pass(NAME, format!("packets came in every answered call of late ({all})"))),
         (all, silent) => Some(Check::warn(
             NAME,
             format!(
-                "no packets came, or none any more, in {silent} of the last {all} answered calls: firewall or NAT"
+                "no packets came, or none any more, in {silent} of {all} answered calls: firewall or NAT"
             ),
             "callscoot echo NUMBER",
         )),
