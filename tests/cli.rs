@@ -19,7 +19,8 @@ use support::wait::until;
 
 const NUMBER: &str = "5550100";
 /// What a caller says who wants to own the terminal of whoever reads it.
-const HOSTILE: &str = "Hello\u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}drow and a sentence that is much longer than a line of eighty columns can ever be";
+const HOSTILE: &str = "Hello\u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m \u{202e}drow and a sentence \
+    that is much longer than a line of eighty columns can ever be";
 
 /// A person at this service: nothing else of the environment.
 struct Person {

@@ -102,21 +102,25 @@ mod tests {
         drop(listener);
         assert_eq!(listener_of(port), None);
         // A connection from that port is nobody who listens on it.
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   0: 0100007F:2254 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 7\n   1: 0100007F:2254 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 8 1 0\n";
-        assert_eq!((listening_inode(table, 0x2254), listening_inode(table, 0x2255)), (Some(8), None));
+        let row = |number: u8, remote: &str, state: &str, inode: u8| {
+            let queues = "00000000:00000000 00:00000000 00000000";
+            format!("   {number}: 0100007F:2254 {remote} {state} {queues}  1000        0 {inode} 1 0\n")
+        };
+        let rows = [row(0, "0100007F:9C40", "01", 7), row(1, "00000000:0000", "0A", 8)];
+        let table = format!("  sl  local_address rem_address   st and so on\n{}", rows.concat());
+        assert_eq!((listening_inode(&table, 0x2254), listening_inode(&table, 0x2255)), (Some(8), None));
     }
 
     #[test]
     fn limits_are_read_as_the_kernel_writes_them() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 524288               files\nMax realtime priority     0                    0\n";
+        let line = |name: &str, soft: &str| format!("{name:<25} {soft:<20} 524288               files\n");
+        let limits = line("Max open files", "1024") + &line("Max realtime priority", "0");
         let of = |limits: &str, capabilities: &str| limits_in(limits, &format!("CapEff:\t{capabilities}\n"));
-        assert_eq!(of(limits, "0000000000000000"), Limits { open_files: Some(1024), realtime: false });
-        assert!(of(limits, "0000000000800000").realtime);
-        assert!(of("Max realtime priority     20                   20\n", "0").realtime);
-        let unlimited = of(
-            "Max open files            unlimited            unlimited            files\nMax realtime priority     unlimited            unlimited\n",
-            "0",
-        );
+        assert_eq!(of(&limits, "0000000000000000"), Limits { open_files: Some(1024), realtime: false });
+        assert!(of(&limits, "0000000000800000").realtime);
+        assert!(of(&line("Max realtime priority", "20"), "0").realtime);
+        let unlimited = line("Max open files", "unlimited") + &line("Max realtime priority", "unlimited");
+        let unlimited = of(&unlimited, "0");
         assert_eq!(unlimited, Limits { open_files: None, realtime: true });
         assert!(limits_of(std::process::id()).is_some() && limits_of(u32::MAX).is_none());
     }

@@ -133,13 +133,16 @@ mod tests {
         let session = json!({
             "meta": {"id": "20261122-085000-+4930123456", "direction": "outbound", "incoming_number": "+4930123456",
                 "started_at_ms": begin, "offhook_started_at": "x", "offhook_started_at_ms": begin + 3000,
-                "ended_at_ms": begin + 45_000, "end_reason": "remote_hangup", "end_detail": "BYE", "agent_id": "agent_7",
-                "telephony_backend": "sip", "policy_action": null, "policy_reason": null, "summary": "One loaf\u{1b}[5m kept.",
+                "ended_at_ms": begin + 45_000, "end_reason": "remote_hangup", "end_detail": "BYE",
+                "agent_id": "agent_7",
+                "telephony_backend": "sip", "policy_action": null, "policy_reason": null,
+                "summary": "One loaf\u{1b}[5m kept.",
                 "client_request": {"dynamic_variables": {"name": "Efe", "n": 2}, "metadata": {}},
                 "audio": {"packets_received": 99, "lost": 1, "jitter_ms": 0.52, "round_trip_ms": null}},
             "transcript": [
                 {"speaker": "assistant", "text": "Bakery.", "interrupted": true, "played_ms": 640},
-                {"speaker": "caller", "text": "Is there any rye bread left at this time of the day, or tomorrow?\u{9b}0m"},
+                {"speaker": "caller",
+                 "text": "Is there any rye bread left at this time of the day, or tomorrow?\u{9b}0m"},
             ],
         });
         assert_eq!(

@@ -103,7 +103,8 @@ mod tests {
     fn what_waits_is_a_table() {
         let expires = 1_795_337_467.0 + 250.0;
         let body = json!({"pending_call_requests": [
-            {"request_id": "0f8e", "target_number": null, "expires_at": expires, "dynamic_variables": {"name": 1, "b\u{1b}": 2}},
+            {"request_id": "0f8e", "target_number": null, "expires_at": expires,
+             "dynamic_variables": {"name": 1, "b\u{1b}": 2}},
             {"request_id": "77aa", "target_number": "+4930", "expires_at": expires, "dynamic_variables": {}},
         ]});
         assert_eq!(

@@ -211,7 +211,10 @@ mod tests {
 
     #[test]
     fn silent_calls_are_a_pattern() {
-        let call = |packets: u64, reason: &str| json!({"offhook_started_at": "x", "end_reason": reason, "audio": {"packets_received": packets}});
+        let call = |packets: u64, reason: &str| {
+            let audio = json!({"packets_received": packets});
+            json!({"offhook_started_at": "x", "end_reason": reason, "audio": audio})
+        };
         let state = |calls: Value| sound(&json!({ "calls": calls })).map(|check| check.state);
         assert_eq!(state(json!([call(9, "remote_hangup"), {"offhook_started_at": null}])), Some(State::Pass));
         assert_eq!(state(json!([call(9, "remote_hangup"), call(0, "silence")])), Some(State::Warn));
