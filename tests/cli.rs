@@ -366,15 +366,15 @@ fn a_terminal_has_colours_its_own_width_and_no_echo_of_secrets() {
         );
         shown.extend(byte);
     }
-    // Echo is off once the prompt was followed by the change of the terminal: a key pressed before that is flushed.
+    typed.write_all(b"swordfish\n").unwrap();
     until("the password to be taken", || {
-        let _ = typed.write_all(b"swordfish\n");
         (service.api.get("/v1/config").1["config"]["sip_password"] == "***").then_some(())
     });
     drop(typed);
     std::io::Read::read_to_end(&mut out, &mut shown).unwrap();
     child.wait().unwrap();
-    assert!(String::from_utf8_lossy(&shown).contains("saved"), "{:?}", String::from_utf8_lossy(&shown));
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("saved") && !shown.contains("swordfish"), "{shown:?}");
 }
 
 #[test]
@@ -413,11 +413,16 @@ fn the_doctor_names_each_fault_with_the_command_that_mends_it() {
     }
     assert!(person.types(&["doctor"]).out.contains(" 0 to mend"));
 
+    assert_eq!(service.api.patch("/v1/config", &json!({"sip_transport": "tls"})).0, 200);
     std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    service.api.patch("/v1/config", &json!({"sip_transport": "tls"}));
     let ill = person.types(&["doctor", "--json"]);
     assert_eq!(ill.code, Some(1), "{ill:?}");
     assert_eq!(one(&checks(&ill), "SIP line")["mend"], "callscoot configure sip_transport=udp");
+    assert!(
+        one(&checks(&ill), "configuration")["mend"]
+            .as_str()
+            .is_some_and(|mend| mend.starts_with("chmod 600 /"))
+    );
 
     service.process().kill();
     let down = person.types(&["doctor", "--json"]);

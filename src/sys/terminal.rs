@@ -36,11 +36,10 @@ pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
     hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
     hidden.local_modes.insert(LocalModes::ECHONL);
     hidden.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
-    let mut prompted = io::stderr();
-    write!(prompted, "{prompt}")?;
-    prompted.flush()?;
+    // Only then the prompt: what is typed after it is hidden.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
-    let line = read_line();
+    let mut prompted = io::stderr();
+    let line = write!(prompted, "{prompt}").and_then(|()| prompted.flush()).and_then(|()| read_line());
     tcsetattr(&stdin, OptionalActions::Flush, &before)?;
     let line = line?;
     if line.last() == Some(&INTERRUPT) {
