@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use serde_json::{Value, json};
 
 use callscoot::app::sim::agent::{Options, Script, Server};
-use callscoot::base::{CallId, Secret};
+use callscoot::base::{CallId, Metrics, Secret};
 use callscoot::call::audio::Block;
 use callscoot::call::conversation::{
     AgentCommand, AgentEnd, AgentEvent, AgentPlan, AgentService, Engine, Overrides,
@@ -67,7 +67,9 @@ fn call_with(script: Value, key: Option<&str>, own_key: Option<Secret>, base_url
     let (commands, inbox) = mailbox(16).unwrap();
     let (tell, events) = unbounded();
     let resolver = Resolver::start(&spawner).unwrap();
-    agent::spawn(&spawner, plan, service, talker, inbox, resolver, move |event| {
+    let metrics = Metrics::new().unwrap();
+    let ends = agent::Ends { talker, commands: inbox, resolver, metrics };
+    agent::spawn(&spawner, plan, service, ends, move |event| {
         let _ = tell.send(event);
     })
     .unwrap();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use callscoot::base::{CallIds, Rng};
+use callscoot::base::{CallIds, Metrics, Rng};
 use callscoot::call::leg::{LegCommand, LegEnd, LegEvent};
 use callscoot::call::sip_line::OpenLine;
 use callscoot::run::resolver::Resolver;
@@ -28,7 +28,8 @@ impl Phone {
     fn start() -> Self {
         let spawner = Spawner::new(unbounded().0);
         let open = Some(OpenLine::default());
-        let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), open };
+        let metrics = Metrics::new().unwrap();
+        let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), open, metrics };
         let resolver = Resolver::start(&spawner).unwrap();
         let (tell, events) = unbounded();
         let tell = move |event| tell.send(event).unwrap_or_default();

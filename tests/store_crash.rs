@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use callscoot::base::Rng;
+use callscoot::base::{Metrics, Rng};
 use callscoot::call::conversation::Overrides;
 use callscoot::call::journal::{Batch, CommitId, ConfigWrite, Event, EventKind, Record, Recovered};
 use callscoot::call::pending::PendingRequest;
@@ -102,6 +102,7 @@ fn child() {
         files: SessionFiles::open(state_dir).unwrap(),
         config: ConfigFile::new(config_path, Some(seen)),
         bus: Bus::default(),
+        metrics: Metrics::new().unwrap(),
     };
     let (told, answers) = crossbeam_channel::unbounded();
     let tell = move |CommitId(n), result| {

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod echo;
 pub mod environment;
 pub mod fault;
+mod metrics;
 pub mod out;
 pub mod serve;
 pub mod sim;

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::environment::Environment;
 use super::fault::Fault;
+use super::metrics;
 use crate::base::CallIds;
 use crate::call::config::Config;
 use crate::call::switch::{Input, Setup, Switch};
@@ -57,6 +58,7 @@ struct Service {
 
 impl Service {
     fn start(spawner: &Spawner, environment: &Environment) -> Result<Self, Fault> {
+        let metrics = metrics::of_process()?;
         let config_path = environment.config_file();
         let (object, seen) =
             config_file::read(&config_path).map_err(|error| Fault::Config(error.to_string()))?;
@@ -72,8 +74,15 @@ impl Service {
         let mut rng = clock::rng().map_err(Fault::refused("randomness"))?;
         let ids = CallIds::default();
         let agent = environment.agent.clone();
-        let setup =
-            Setup { ids: ids.clone(), rng: rng.fork(), config, zones: Box::new(zone), agent, recovered };
+        let setup = Setup {
+            ids: ids.clone(),
+            rng: rng.fork(),
+            config,
+            zones: Box::new(zone),
+            agent,
+            recovered,
+            metrics: metrics.clone(),
+        };
         let mut core = Switch::new(clock::now(), setup);
         // Before the first client can read; what the disk does not take now, the store tries again.
         let unsaved = core
@@ -87,6 +96,7 @@ impl Service {
             files,
             config: ConfigFile::new(config_path.clone(), Some(seen)),
             bus: bus.clone(),
+            metrics: metrics.clone(),
         };
         let to_switch = switch.clone();
         let (store, store_thread) = store::spawn(spawner, parts, move |commit, result| {
@@ -99,19 +109,31 @@ impl Service {
 
         // Before anything dials or registers: an address in use is the commonest reason not to start.
         let allowed = Allowed::default();
-        let http = start_http(spawner, environment, &allowed, &switch, bus)?;
+        let api = HttpOptions {
+            listen: environment.api,
+            token: environment.api_token.clone(),
+            state_dir: environment.state_dir.clone(),
+            socket_dir: environment.state_dir.join("run"),
+            allowed: allowed.clone(),
+            metrics: metrics.clone(),
+        };
+        let http = start_http(spawner, api, &switch, bus)?;
 
         let resolver = Resolver::start(spawner).map_err(Fault::refused("the resolver's threads"))?;
         let to_switch = switch.clone();
-        let options = SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), open: None };
+        let options =
+            SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), open: None, metrics: metrics.clone() };
         let legs = sip::spawn(spawner, options, resolver.clone(), ids, rng.fork(), move |event| {
             to_switch.tell(Input::Leg(event));
         })
         .map_err(Fault::refused("the SIP thread"))?;
+        let media = MediaPool::new(spawner.clone(), rng.fork());
+        let totals = media.totals();
+        metrics.at_scrape(move |metrics| totals.report(metrics));
         let ends = SwitchEnds {
             legs,
             store,
-            media: MediaPool::new(spawner.clone(), rng.fork()),
+            media,
             media_bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             resolver,
             spawner: spawner.clone(),
@@ -120,6 +142,7 @@ impl Service {
                 env_file: environment.env_file.clone(),
                 state_dir: environment.state_dir.clone(),
             },
+            metrics,
             config_changed: Box::new(move |config| {
                 allowed.set(AllowedNames {
                     hosts: config.allowed_hosts.clone(),
@@ -212,25 +235,18 @@ fn joined(thread: JoinHandle<Option<()>>, within: Duration, signals: &Receiver<S
 
 fn start_http(
     spawner: &Spawner,
-    environment: &Environment,
-    allowed: &Allowed,
+    options: HttpOptions,
     switch: &SwitchHandle,
     bus: Bus,
 ) -> Result<Http, Fault> {
-    let options = HttpOptions {
-        listen: environment.api,
-        token: environment.api_token.clone(),
-        state_dir: environment.state_dir.clone(),
-        socket_dir: environment.state_dir.join("run"),
-        allowed: allowed.clone(),
-    };
+    let address = options.listen.to_string();
     let ask = switch.clone();
     let ask = Arc::new(move |command| ask.ask(command));
     http::spawn(spawner, options, ask, bus).map_err(|source| {
         if source.kind() == io::ErrorKind::InvalidInput {
             Fault::Config(source.to_string())
         } else {
-            Fault::Bind { address: environment.api.to_string(), source }
+            Fault::Bind { address, source }
         }
     })
 }

@@ -10,20 +10,24 @@
 
 mod audio;
 mod connection;
+mod gauge;
 mod report;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use audio::{Downlink, Uplink};
 use connection::{Answer, Connection, Step};
+use gauge::Gauge;
 
 use super::link::{DOWNLINK_BLOCKS_MAX, TalkerEnd};
 use super::resolver::Resolver;
 use crate::agent::AudioFormat;
 use crate::agent::session::{Event, Initiation, Input, Output, Session};
+use crate::base::Metrics;
 use crate::base::time::earlier;
 use crate::call::audio::Block;
 use crate::call::conversation::{AgentCommand, AgentEvent, AgentPlan, AgentService};
@@ -47,16 +51,28 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Answers of the resolver that wait at most; there is one question at a time.
 const ANSWERS_MAX: usize = 4;
 
+/// What the thread works with.
+#[derive(Debug)]
+pub struct Ends {
+    /// The call's audio.
+    pub talker: TalkerEnd,
+    /// What the switch wants.
+    pub commands: Mailbox<AgentCommand>,
+    /// For names and signed URLs.
+    pub resolver: Resolver,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Starts the thread. Everything that happens is told to `tell`, on that thread; `AgentEvent::Ended` once and last.
 pub fn spawn(
     spawner: &Spawner,
     plan: AgentPlan,
     service: AgentService,
-    talker: TalkerEnd,
-    commands: Mailbox<AgentCommand>,
-    resolver: Resolver,
+    ends: Ends,
     tell: impl FnMut(AgentEvent) + Send + 'static,
 ) -> io::Result<()> {
+    let Ends { talker, commands, resolver, metrics } = ends;
     let (answers_tx, answers) = mailbox(ANSWERS_MAX)?;
     let connection = Connection::begin(service, resolver, answers_tx, clock::rng()?);
     let session = Session::new(Initiation {
@@ -82,6 +98,7 @@ pub fn spawn(
         skipped_blocks: 0,
         line_seen: (0, 0),
         ended: false,
+        gauge: Gauge::new(clock::mono(), metrics),
     };
     spawner.spawn(Role::Agent, move || conversation.run())?;
     Ok(())
@@ -105,6 +122,7 @@ struct Conversation {
     skipped_blocks: u64,
     line_seen: (u64, u64),
     ended: bool,
+    gauge: Gauge,
 }
 
 impl Conversation {
@@ -177,6 +195,7 @@ impl Conversation {
             Step::Again { count } => (self.tell)(AgentEvent::Reconnecting { count }),
             Step::GivenUp(error) => self.input(now, Input::Unreachable(error)),
             Step::Received(Received::Opened) => {
+                self.gauge.connected(now);
                 (self.tell)(AgentEvent::Connected);
                 self.input(now, Input::Opened);
             }
@@ -192,6 +211,7 @@ impl Conversation {
         loop {
             match self.commands.next() {
                 Ok(Some(AgentCommand::Activate)) => {
+                    self.gauge.activated(now);
                     self.talker.open_uplink();
                     self.begin_at.get_or_insert(now + FIRST_VOICE_WAIT);
                     self.connection.set_deadline(now + REACH_TIMEOUT);
@@ -211,6 +231,7 @@ impl Conversation {
 
     /// What the line has played since the last look.
     fn line(&mut self, now: Instant) {
+        self.gauge.line(now, &self.talker);
         let seen = (self.talker.taken(), self.talker.played());
         if seen != self.line_seen {
             self.line_seen = seen;
@@ -233,6 +254,7 @@ impl Conversation {
         while self.backlog.len() > UPLINK_BACKLOG_BLOCKS_MAX {
             self.backlog.pop_front();
             self.skipped_blocks += 1;
+            self.gauge.skipped_block();
         }
         while !self.connection.is_stalled()
             && let Some(uplink) = &mut self.uplink
@@ -262,6 +284,7 @@ impl Conversation {
                     }
                 }
                 Output::Flush => {
+                    self.gauge.flushed(now, &self.talker);
                     self.talker.flush();
                     self.renew_downlink();
                 }

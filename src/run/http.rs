@@ -12,17 +12,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use crossbeam_channel::bounded;
 
 use super::bus::Bus;
 use super::sse::Stream;
-use crate::base::Secret;
+use crate::base::{Metrics, Secret};
 use crate::call::api::{Access, Action, Read, Response, Routed, Selection, Selector, route};
 use crate::call::command::{Answer, Command, Reply, SessionRef};
 use crate::call::session::SessionId;
 use crate::port::http::{Gate, Incoming, Server, Stop};
 use crate::port::store::{Reader, StoreError};
+use crate::sys::clock::mono;
 use crate::sys::thread::{Role, Spawner};
 
 /// Threads that answer requests.
@@ -86,6 +88,8 @@ pub struct HttpOptions {
     pub socket_dir: PathBuf,
     /// Names and pages.
     pub allowed: Allowed,
+    /// What `/metrics` tells, and where the API counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The running API.
@@ -116,7 +120,7 @@ pub fn spawn(spawner: &Spawner, options: HttpOptions, ask: Ask, bus: Bus) -> io:
     }
     let open_reader = || Reader::open(&options.state_dir).map_err(io::Error::other);
     let server = Arc::new(Server::open(&options.socket_dir, WORKERS)?);
-    let mut gate = Gate::open(options.listen, server.clone())?;
+    let mut gate = Gate::open(options.listen, server.clone(), options.metrics.clone())?;
     let http = Http { address: gate.address(), gate: gate.stop(), server: server.clone() };
     let shared = Arc::new(Shared {
         server,
@@ -126,6 +130,7 @@ pub fn spawn(spawner: &Spawner, options: HttpOptions, ask: Ask, bus: Bus) -> io:
         token,
         machine_name: machine_name(),
         allowed: options.allowed,
+        metrics: options.metrics,
         stream_reader: Arc::new(Mutex::new(open_reader()?)),
         streams: Slots::default(),
         long_responses: Slots::default(),
@@ -167,6 +172,7 @@ struct Shared {
     token: Option<Secret>,
     machine_name: String,
     allowed: Allowed,
+    metrics: Arc<Metrics>,
     stream_reader: Arc<Mutex<Reader>>,
     streams: Slots,
     long_responses: Slots,
@@ -174,6 +180,7 @@ struct Shared {
 
 impl Shared {
     fn serve(&self, incoming: Incoming, reader: &Reader) {
+        let begun = mono();
         let names = self.allowed.get();
         let access = Access {
             token: self.token.as_ref(),
@@ -181,19 +188,29 @@ impl Shared {
             allowed_hosts: &names.hosts,
             allowed_origins: &names.origins,
         };
-        let Routed { action, origin } = route(&incoming.request(), &access);
+        let request = incoming.request();
+        let method = known_method(request.method);
+        let Routed { action, origin, endpoint } = route(&request, &access);
+        let counted = Counted { metrics: self.metrics.clone(), endpoint, method, begun };
         let response = match action {
             Action::Respond(response) => response,
             Action::Ask(command) => self.asked(command, reader).unwrap_or_else(|response| response),
             Action::Read(read) => self.read(read, reader).unwrap_or_else(|response| response),
+            Action::Metrics => self.metrics.text().map_or_else(
+                |error| {
+                    log::error!("{error}");
+                    Response::problem(500, "the metrics cannot be written")
+                },
+                Response::metrics,
+            ),
             Action::Stream(selection) => match self.selected(&selection, reader) {
                 Ok(session) => {
-                    return self.stream(incoming, session, selection.after, origin);
+                    return self.stream(incoming, session, selection.after, origin, counted);
                 }
                 Err(response) => response,
             },
         };
-        self.respond(incoming, Routed::allow_origin(origin.as_deref(), response));
+        self.respond(incoming, Routed::allow_origin(origin.as_deref(), response), &counted);
     }
 
     /// What the switch answers. It knows live calls only: whether the session it refuses ever was, the store knows.
@@ -275,41 +292,60 @@ impl Shared {
         session: Option<SessionId>,
         after: Option<String>,
         origin: Option<String>,
+        counted: Counted,
     ) {
-        let stream = Stream { session, after, reader: self.stream_reader.clone(), bus: self.bus.clone() };
+        let metrics = self.metrics.clone();
+        let stream =
+            Stream { session, after, reader: self.stream_reader.clone(), bus: self.bus.clone(), metrics };
         // The header fields that let a page read, taken from a response that is not sent itself.
         let headers = Routed::allow_origin(origin.as_deref(), Response::text(200, String::new())).headers;
         let busy = Routed::allow_origin(origin.as_deref(), Response::busy("too many event streams"));
-        self.aside(&self.streams, STREAMS_MAX, incoming, busy, move |incoming| {
+        let in_thread = counted.clone();
+        let refused = self.aside(&self.streams, STREAMS_MAX, incoming, move |incoming| {
+            in_thread.count(200);
+            stream.metrics.sse_streams.inc();
+            stream.metrics.sse_streams_open.inc();
             let ended =
                 incoming.stream(headers).map_err(Into::into).and_then(|mut writer| stream.run(&mut writer));
+            stream.metrics.sse_streams_open.dec();
             if let Err(error) = ended {
                 log::debug!("an event stream ended early: {error}");
             }
         });
+        if let Err(incoming) = refused {
+            self.metrics.sse_refused.inc();
+            counted.count(busy.status);
+            incoming.respond(busy);
+        }
     }
 
-    fn respond(&self, incoming: Incoming, response: Response) {
+    fn respond(&self, incoming: Incoming, response: Response, counted: &Counted) {
         if response.body.len() <= RESPONSE_BYTES_MAX {
+            counted.count(response.status);
             return incoming.respond(response);
         }
-        let busy = Response::busy("too many long responses");
-        self.aside(&self.long_responses, LONG_RESPONSES_MAX, incoming, busy, move |incoming| {
+        let in_thread = counted.clone();
+        let refused = self.aside(&self.long_responses, LONG_RESPONSES_MAX, incoming, move |incoming| {
+            in_thread.count(response.status);
             incoming.respond(response);
         });
+        if let Err(incoming) = refused {
+            let busy = Response::busy("too many long responses");
+            counted.count(busy.status);
+            incoming.respond(busy);
+        }
     }
 
-    /// Goes on with a request in a thread of its own, because it may have to wait for the client; `busy` is its
-    /// response when there is none.
+    /// Goes on with a request in a thread of its own, because it may have to wait for the client. Gives it back
+    /// when there is none.
     fn aside(
         &self,
         slots: &Slots,
         slots_max: usize,
         incoming: Incoming,
-        busy: Response,
         body: impl FnOnce(Incoming) + Send + 'static,
-    ) {
-        let Some(slot) = slots.take(slots_max) else { return incoming.respond(busy) };
+    ) -> Result<(), Box<Incoming>> {
+        let Some(slot) = slots.take(slots_max) else { return Err(incoming.into()) };
         // The request follows when the thread is known to have started: so it is answered either way.
         let (give, take) = bounded::<Incoming>(1);
         let started = self.spawner.spawn(Role::SseWriter, move || {
@@ -319,15 +355,43 @@ impl Shared {
             drop(slot);
         });
         match started {
-            Ok(_) => {
-                let _ = give.send(incoming);
-            }
+            Ok(_) => give.send(incoming).map_err(|unsent| unsent.0.into()),
             Err(error) => {
                 log::warn!("no thread can be started for a client: {error}");
-                incoming.respond(busy);
+                Err(incoming.into())
             }
         }
     }
+}
+
+/// What is counted of a request once its answer is known, and before it is sent: who reads the answer finds it.
+#[derive(Clone, Debug)]
+struct Counted {
+    metrics: Arc<Metrics>,
+    endpoint: &'static str,
+    method: &'static str,
+    begun: Instant,
+}
+
+impl Counted {
+    fn count(&self, status: u16) {
+        let class = match status / 100 {
+            2 => "2xx",
+            4 => "4xx",
+            5 => "5xx",
+            _ => "other",
+        };
+        self.metrics.http_requests.inc([self.endpoint, self.method, class]);
+        self.metrics.http_request.observe([self.endpoint], mono().saturating_duration_since(self.begun));
+    }
+}
+
+/// Methods are a client's own words: those of ours by name.
+fn known_method(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
 }
 
 /// Counts what lives at once.

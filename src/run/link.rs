@@ -156,6 +156,11 @@ impl TalkerEnd {
         Some(self.pushed)
     }
 
+    /// Absolute position of the last block that was pushed.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
     /// Makes everything pushed so far void: the next beat plays what comes after, or silence.
     pub fn flush(&self) {
         self.shared.void_before.store(self.pushed, Ordering::Release);

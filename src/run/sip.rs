@@ -4,14 +4,16 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::resolver::Resolver;
-use crate::base::{CallIds, Rng};
+use crate::base::{CallIds, Metrics, Rng};
 use crate::call::leg::{LegCommand, LegEvent};
 use crate::call::sip_line::{Input, OpenLine, Output, Route, SipLine};
 use crate::port::udp::{UdpSocket, facing};
-use crate::sip::msg::MESSAGE_BYTES_MAX;
+use crate::sip;
+use crate::sip::msg::{MESSAGE_BYTES_MAX, kind};
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Mailbox, mailbox};
 use crate::sys::thread::{Role, Spawner};
@@ -31,6 +33,8 @@ pub struct SipOptions {
     pub bind: IpAddr,
     /// A phone without an account: the socket opens at once, and anybody may call.
     pub open: Option<OpenLine>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Starts the thread. It ends when every sender is dropped; `LegCommand::Close` before that ends its calls.
@@ -47,8 +51,18 @@ pub fn spawn(
     let line = SipLine::new(options.open.clone(), ids, rng);
     spawner.spawn(Role::Sip, move || {
         let buffer = vec![0; MESSAGE_BYTES_MAX + 1];
-        let mut thread =
-            Thread { line, options, resolver, answers, socket: None, tell, buffer, unsent: 0, cut: 0 };
+        let mut thread = Thread {
+            line,
+            options,
+            resolver,
+            answers,
+            socket: None,
+            tell,
+            buffer,
+            unsent: 0,
+            cut: 0,
+            counted: sip::Counters::default(),
+        };
         thread.run(&commands_box, &answers_box)
     })?;
     Ok(commands)
@@ -70,6 +84,8 @@ struct Thread<F> {
     /// Datagrams that could not be sent, or came longer than any message.
     unsent: u64,
     cut: u64,
+    /// What of the line's counters was reported.
+    counted: sip::Counters,
 }
 
 impl<F: FnMut(LegEvent)> Thread<F> {
@@ -116,7 +132,11 @@ impl<F: FnMut(LegEvent)> Thread<F> {
             match self.line.poll_output() {
                 Output::Transmit(transmit) => {
                     let sent = self.socket.as_ref().map(|socket| socket.send(&transmit.bytes, transmit.to));
-                    if !matches!(sent, Some(Ok(()))) {
+                    let metrics = &self.options.metrics;
+                    if matches!(sent, Some(Ok(()))) {
+                        metrics.sip_messages.inc(["sent", kind(&transmit.bytes)]);
+                    } else {
+                        metrics.sip_unsent.inc();
                         // SIP sends again what matters; who cannot be reached is told by its timers.
                         self.unsent += 1;
                         log::debug!("a datagram could not be sent ({} so far)", self.unsent);
@@ -125,9 +145,38 @@ impl<F: FnMut(LegEvent)> Thread<F> {
                 Output::Event(event) => (self.tell)(event),
                 Output::Open { port } => self.open(port),
                 Output::Resolve { query, host, port } => self.resolve(query, host, port),
-                Output::Timeout(deadline) => return deadline.map(|(at, _)| at),
+                Output::Timeout(deadline) => {
+                    self.report();
+                    return deadline.map(|(at, _)| at);
+                }
             }
         }
+    }
+
+    /// What the line counted, where others find it.
+    fn report(&mut self) {
+        let now = self.line.counters();
+        if now == self.counted {
+            return;
+        }
+        self.counted = now;
+        let metrics = &self.options.metrics;
+        for (reason, total) in [
+            ("unreadable", now.unreadable),
+            ("malformed", now.malformed),
+            ("unmatched", now.unmatched),
+            ("stranger", now.strangers),
+            ("overload", now.overload),
+        ] {
+            metrics.sip_rejected.advance_to([reason], total);
+        }
+        for (status, total) in
+            ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx"].into_iter().zip(now.registration)
+        {
+            metrics.sip_registrations.advance_to([status], total);
+        }
+        metrics.sip_retransmissions.advance_to(now.repetitions.retransmitted);
+        metrics.sip_repeated_requests.advance_to(now.repetitions.repeated);
     }
 
     fn open(&mut self, port: u16) {
@@ -186,11 +235,13 @@ impl<F: FnMut(LegEvent)> Thread<F> {
             let local = self.local_ip(datagram.from).ok().zip(socket.local_address().ok());
             let Some((ip, bound)) = local.filter(|_| !datagram.is_cut) else {
                 self.cut += 1;
+                self.options.metrics.sip_cut.inc();
                 log::debug!("a datagram was dropped ({} so far)", self.cut);
                 continue;
             };
             let local = SocketAddr::new(ip, bound.port());
             if let Some(bytes) = buffer.get(..datagram.len) {
+                self.options.metrics.sip_messages.inc(["received", kind(bytes)]);
                 self.input(Input::Datagram { from: datagram.from, local, bytes });
             }
         }
@@ -218,7 +269,8 @@ mod tests {
         fn start(accept_strangers: bool, seed: u64) -> Self {
             let spawner = Spawner::new(unbounded().0);
             let open = accept_strangers.then(OpenLine::default);
-            let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), open };
+            let metrics = Metrics::new().unwrap();
+            let options = SipOptions { bind: IpAddr::from([127, 0, 0, 1]), open, metrics };
             let resolver = Resolver::start(&spawner).unwrap();
             let (tell, events) = unbounded();
             let ids = CallIds::default();

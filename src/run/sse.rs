@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::bus::{Bus, Heard};
+use crate::base::Metrics;
 use crate::call::api::{comment, event, gap};
 use crate::call::journal::{Event, EventKind};
 use crate::call::session::SessionId;
@@ -33,6 +34,7 @@ pub(super) struct Stream {
     /// The database, shared by all streams: each would need descriptors of its own otherwise.
     pub(super) reader: Arc<Mutex<Reader>>,
     pub(super) bus: Bus,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Why a stream ended.
@@ -59,7 +61,10 @@ impl Stream {
                         }
                     }
                     Heard::Timeout => sender.write(&comment("alive"))?,
-                    Heard::Lagged => break,
+                    Heard::Lagged => {
+                        self.metrics.sse_lagged.inc();
+                        break;
+                    }
                     Heard::Closed => return Ok(()),
                 }
             }
@@ -68,12 +73,21 @@ impl Stream {
     }
 
     fn sender<'w>(&self, writer: &'w mut EventWriter) -> Result<Sender<'w>, StreamError> {
-        let mut sender =
-            Sender { writer, ends: self.session.is_some(), last: 0, known_to_client: 0, quiet_since: mono() };
+        let mut sender = Sender {
+            writer,
+            metrics: self.metrics.clone(),
+            ends: self.session.is_some(),
+            last: 0,
+            known_to_client: 0,
+            quiet_since: mono(),
+        };
         if let Some(after) = &self.after {
             match after.parse::<u64>() {
                 Ok(seq) if seq <= self.read(Reader::latest_seq)? => sender.known_to_client = seq,
-                _ => sender.write(&gap(after))?,
+                _ => {
+                    self.metrics.sse_gaps.inc();
+                    sender.write(&gap(after))?;
+                }
             }
         }
         // A session is looked through from its start, so that its end is seen even if the client knows it already.
@@ -105,6 +119,7 @@ impl Stream {
 /// What was sent, and to whom.
 struct Sender<'w> {
     writer: &'w mut EventWriter,
+    metrics: Arc<Metrics>,
     ends: bool,
     /// Number of the last event that was sent or passed over.
     last: u64,
@@ -122,6 +137,7 @@ impl Sender<'_> {
         self.last = told.seq;
         if told.seq > self.known_to_client {
             self.write(&event(told))?;
+            self.metrics.sse_events.inc();
         }
         Ok(self.ends && told.ends_stream())
     }

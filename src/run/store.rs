@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 use super::bus::Bus;
+use crate::base::Metrics;
 use crate::call::journal::{Batch, CommitError, CommitId, EventKind, Record};
 use crate::port::config_file::{ConfigFile, ConfigFileError, Seen};
 use crate::port::session_files::SessionFiles;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub config: ConfigFile,
     /// Where committed agent events are published.
     pub bus: Bus,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The switch's end. Dropping it ends the thread.
@@ -115,9 +118,9 @@ pub fn spawn(
 ) -> io::Result<(StoreHandle, JoinHandle<Option<()>>)> {
     let (messages, waiting) = bounded(WAITING_BATCHES_MAX);
     let reader = parts.writer.reader().map_err(io::Error::other)?;
-    let Parts { writer, files, config, bus } = parts;
+    let Parts { writer, files, config, bus, metrics } = parts;
     let works = Arc::new(AtomicBool::new(true));
-    let desk = Desk { writer, reader, files, bus, works: works.clone() };
+    let desk = Desk { writer, reader, files, bus, works: works.clone(), metrics };
     let store = Store { desk, config, kept: Vec::new(), outage: None, tell };
     let thread = spawner.spawn(Role::Store, move || store.run(&waiting))?;
     Ok((StoreHandle { messages, works }, thread))
@@ -130,6 +133,7 @@ struct Desk {
     files: SessionFiles,
     bus: Bus,
     works: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 }
 
 struct Store<T> {
@@ -153,16 +157,22 @@ struct Outage {
 impl Desk {
     /// Commits a group; what was stored goes to files and listeners.
     fn commit(&mut self, group: &[Batch]) -> Vec<Result<(), BatchError>> {
+        let begun = clock::mono();
         let results = self.writer.commit(group);
+        self.metrics.store_commit.observe(clock::mono().saturating_duration_since(begun));
         let works = !results.iter().any(|result| matches!(result, Err(BatchError::Storage(_))));
         self.works.store(works, Ordering::Relaxed);
+        self.metrics.store_commits.inc([if works { "stored" } else { "failed" }]);
         let stored = || group.iter().zip(&results).filter(|(_, result)| result.is_ok());
         let records = || stored().flat_map(|(batch, _)| &batch.records);
         // Files first, so that who hears of an event finds it there.
         self.files.update(records(), &self.reader);
         for record in records() {
             match record {
-                Record::Event(event) if event.kind == EventKind::Agent => self.bus.publish(event),
+                Record::Event(event) if event.kind == EventKind::Agent => {
+                    self.metrics.bus_events.inc();
+                    self.bus.publish(event);
+                }
                 Record::Event(_)
                 | Record::SeqReserved(_)
                 | Record::SessionOpened(_)
@@ -245,6 +255,7 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
                 None => {}
                 Some(error @ BatchError::Refused(_)) => {
                     log::error!("{} changes are lost, the first: {error}", errors.len());
+                    self.desk.metrics.store_lost.add(errors.len() as u64);
                 }
                 // It failed for the group as a whole.
                 Some(error @ BatchError::Storage(_)) => {
@@ -256,6 +267,7 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
                 }
             }
         }
+        self.desk.metrics.store_kept.set(0);
         if let Some(outage) = self.outage.take() {
             log::warn!("the storage works again; {} changes were lost meanwhile", outage.lost);
         }
@@ -266,7 +278,10 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
         match (batch.acknowledge, result) {
             (Some(id), result) => (self.tell)(id, result.map_err(commit_error)),
             (None, Ok(())) => {}
-            (None, Err(error @ BatchError::Refused(_))) => log::error!("a change is lost: {error}"),
+            (None, Err(error @ BatchError::Refused(_))) => {
+                log::error!("a change is lost: {error}");
+                self.desk.metrics.store_lost.inc();
+            }
             (None, Err(error @ BatchError::Storage(_))) => self.keep(batch, error),
         }
     }
@@ -278,12 +293,14 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
         });
         if self.kept.len() < KEPT_BATCHES_MAX {
             self.kept.push(batch);
+            self.desk.metrics.store_kept.set(self.kept.len() as u64);
             return;
         }
         if outage.lost == 0 {
             log::error!("{KEPT_BATCHES_MAX} changes wait for the storage; more are lost");
         }
         outage.lost += 1;
+        self.desk.metrics.store_lost.inc();
     }
 
     /// The new file is complete on disk before the records are committed, and takes its place after. Only the

@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 use super::agent;
 use super::http::AskError;
 use super::link::TalkerEnd;
-use super::media::MediaPool;
+use super::media::{MediaPool, MediaReport};
 use super::resolver::Resolver;
 use super::store::{StoreFault, StoreHandle};
-use crate::base::CallId;
+use crate::base::{CallId, Metrics};
 use crate::call::command::{Answer, Command, Reply};
 use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan, Engine};
@@ -120,6 +120,8 @@ pub struct SwitchEnds {
     pub spawner: Spawner,
     /// Told in the status.
     pub places: Places,
+    /// Where calls count what they measured.
+    pub metrics: Arc<Metrics>,
     /// Called with every configuration that comes into force.
     pub config_changed: Box<dyn FnMut(Arc<Config>) + Send>,
 }
@@ -219,8 +221,7 @@ impl Shell {
                 Output::MediaClose { call } => {
                     self.links.remove(&call);
                     self.agents.remove(&call);
-                    let measured =
-                        self.ends.media.close(call).map(|report| report.to_json()).unwrap_or_default();
+                    let measured = self.close_media(call).map(|report| report.to_json()).unwrap_or_default();
                     self.inputs.push_back(Input::MediaClosed { call, measured });
                 }
                 Output::Commit(batch) => self.commit(batch),
@@ -284,6 +285,17 @@ impl Shell {
         self.inputs.push_back(Input::Stop);
     }
 
+    fn close_media(&mut self, call: CallId) -> Option<MediaReport> {
+        let report = self.ends.media.close(call)?;
+        if report.packets_received > 0 {
+            self.ends.metrics.rtp_jitter.observe(Duration::from_secs_f32(report.jitter_ms / 1000.0));
+        }
+        if let Some(round_trip_ms) = report.round_trip_ms {
+            self.ends.metrics.rtp_round_trip.observe(Duration::from_secs_f32(round_trip_ms / 1000.0));
+        }
+        Some(report)
+    }
+
     fn open_media(&mut self, call: CallId) {
         let port = match self.ends.media.open(call, self.ends.media_bind) {
             Ok((port, talker)) => {
@@ -304,15 +316,13 @@ impl Shell {
                 let tell = move |event| handle.tell(Input::Agent { call, event });
                 match plan.engine.clone() {
                     Engine::ElevenLabs(service) => {
-                        agent::spawn(
-                            &self.ends.spawner,
-                            plan,
-                            service,
+                        let ends = agent::Ends {
                             talker,
-                            rx,
-                            self.ends.resolver.clone(),
-                            tell,
-                        )?;
+                            commands: rx,
+                            resolver: self.ends.resolver.clone(),
+                            metrics: self.ends.metrics.clone(),
+                        };
+                        agent::spawn(&self.ends.spawner, plan, service, ends, tell)?;
                     }
                     Engine::Echo => super::echo::spawn(&self.ends.spawner, talker, rx, tell)?,
                 }

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod log;
 pub mod mailbox;
+pub mod process;
 pub mod realtime;
 pub mod signal;
 pub mod terminal;

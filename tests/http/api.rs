@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use callscoot::base::Secret;
+use callscoot::base::{Metrics, Secret};
 use callscoot::call::command::{Command, SessionRef};
 use callscoot::run::bus::Bus;
 use callscoot::run::http::{Allowed, AllowedNames, AskError, HttpOptions, spawn};
@@ -218,6 +218,61 @@ fn what_is_not_ready_is_named_in_a_problem_of_rfc9457() {
 }
 
 #[test]
+fn metrics_need_the_token_and_a_flood_of_odd_paths_adds_no_label() {
+    let api = Api::with_token(Some("t"));
+    assert_eq!(api.get("/metrics").status, 401);
+    let ask = |method: &str| {
+        let head =
+            format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\n\r\n");
+        api.raw(head.as_bytes())
+    };
+    let flood = |rounds: std::ops::Range<usize>| {
+        for round in rounds {
+            api.get(&format!("/v1/calls/+4930{round}/x{round}"));
+            api.request(&format!("M{round}"), &format!("/{round}?q={round}"), "");
+            api.raw(format!("GET /v1/calls/{round} HTTP/1.1\r\nHost: h{round}.example\r\n\r\n").as_bytes());
+        }
+    };
+    flood(0..1);
+    ask("HEAD");
+    let first = ask("GET");
+    flood(1..100);
+    let then = ask("GET");
+    assert_eq!(first.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let names = |text: &str| -> Vec<String> {
+        let samples = text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned());
+        samples.filter(|name| !name.starts_with('#') && name.contains("callscoot_")).collect()
+    };
+    // The first scrape could not count itself.
+    let own = |name: &String| !name.contains("method=\"GET\"") || !name.contains("endpoint=\"/metrics\"");
+    let (first, then_names) = (names(&first.body), names(&then.body));
+    assert_eq!(
+        first.iter().filter(|name| own(name)).collect::<Vec<_>>(),
+        then_names.iter().filter(|name| own(name)).collect::<Vec<_>>()
+    );
+    let odd = "callscoot_http_requests_total{endpoint=\"none\",method=\"other\",status=\"4xx\"} 100";
+    assert!(then.body.lines().any(|line| line == odd), "{}", then.body);
+}
+
+#[test]
+fn what_the_gate_refuses_by_itself_is_counted_by_reason() {
+    let api = Api::start();
+    for (request, status) in [
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(20_000)), 431),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n".to_owned(), 413),
+    ] {
+        assert_eq!(api.raw(request.as_bytes()).status, status);
+    }
+    let counted = |reason: &str| format!("callscoot_http_refused_connections_total{{reason=\"{reason}\"}}");
+    super::fixture::eventually("each is counted", || {
+        let text = api.get("/metrics").body;
+        let is = |reason, count| text.contains(&format!("{} {count}\n", counted(reason)));
+        is("malformed", 1) && is("too_large", 2) && is("busy", 0) && is("stalled", 0)
+    });
+}
+
+#[test]
 fn beyond_loopback_a_token_is_needed() {
     let dir = tempfile::tempdir().unwrap();
     let open = |listen, token: Option<&str>| {
@@ -227,6 +282,7 @@ fn beyond_loopback_a_token_is_needed() {
             state_dir: dir.path().to_owned(),
             socket_dir: dir.path().join("http"),
             allowed: Allowed::default(),
+            metrics: Metrics::new().unwrap(),
         };
         let (_writer, _) =
             callscoot::port::store::Writer::open(dir.path(), callscoot::sys::clock::now()).unwrap();

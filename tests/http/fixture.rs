@@ -6,7 +6,7 @@ use std::process::Command as Process;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callscoot::base::{Now, Secret};
+use callscoot::base::{Metrics, Now, Secret};
 use callscoot::call::command::{Answer, Command, Refusal, RefusalKind};
 use callscoot::call::journal::{Batch, Event, EventKind, Record};
 use callscoot::call::readiness::Readiness;
@@ -80,6 +80,7 @@ impl Api {
             state_dir: dir.path().to_owned(),
             socket_dir: dir.path().join("http"),
             allowed: allowed.clone(),
+            metrics: Metrics::new().unwrap(),
         };
         let http = spawn(&Spawner::new(tell), options, ask(switch.clone()), bus.clone()).unwrap();
         Self { http, bus, switch, allowed, writer: Mutex::new(writer), deaths, _dir: dir }

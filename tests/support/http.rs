@@ -117,6 +117,14 @@ impl Api {
         Some(Answer { status, head: head.to_owned(), json: serde_json::from_str(body).ok()? })
     }
 
+    /// What it counted, as Prometheus' text.
+    pub fn metrics(&self) -> String {
+        let mut response = self.agent.get(self.url("/metrics")).call().unwrap();
+        let media_type = response.headers().get("content-type").unwrap().to_str().unwrap();
+        assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+        response.body_mut().read_to_string().unwrap()
+    }
+
     /// Whether it answers at all.
     pub fn answers(&self) -> bool {
         self.agent.get(self.url("/v1/health")).call().is_ok_and(|response| response.status() == 200)

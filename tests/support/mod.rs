@@ -19,6 +19,7 @@ pub mod frames;
 pub mod http;
 pub mod kamailio;
 pub mod measurements;
+pub mod metrics;
 pub mod peer;
 pub mod ports;
 pub mod process;

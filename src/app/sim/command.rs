@@ -11,7 +11,7 @@ use crossbeam_channel::unbounded;
 use super::phone::{Input, PhoneOptions, Role};
 use super::{agent, over_sip};
 use crate::app::fault::Fault;
-use crate::base::{Number, Pii};
+use crate::base::{Metrics, Number, Pii};
 use crate::call::leg::{DialTarget, RejectWhy};
 use crate::call::sip_line::OpenLine;
 use crate::port::wav;
@@ -142,7 +142,9 @@ fn phone(args: PhoneArgs) -> Result<(), Fault> {
     })
     .map_err(Fault::refused("signal handlers"))?;
     let rng = clock::rng().map_err(Fault::refused("randomness"))?;
-    let sip = SipOptions { bind: args.bind, open: Some(OpenLine { port: args.port, user: args.from }) };
+    let metrics = Metrics::new().map_err(|error| Fault::Failed(error.to_string()))?;
+    let open = Some(OpenLine { port: args.port, user: args.from });
+    let sip = SipOptions { bind: args.bind, open, metrics };
     // A closed pipe means that nobody listens any more: that is the end, and no fault.
     match over_sip(&spawner, rng, options, sip, (inputs, input), &mut stdout().lock()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

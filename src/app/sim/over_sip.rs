@@ -92,7 +92,9 @@ mod tests {
         };
         std::thread::Builder::new()
             .spawn(move || {
-                let sip = SipOptions { bind: [127, 0, 0, 1].into(), open: Some(OpenLine::default()) };
+                let metrics = crate::base::Metrics::new().unwrap();
+                let sip =
+                    SipOptions { bind: [127, 0, 0, 1].into(), open: Some(OpenLine::default()), metrics };
                 let spawner = Spawner::new(unbounded().0);
                 let mut out = Lines(told, Vec::new());
                 over_sip(&spawner, Rng::from_u64(seed), options, sip, unbounded(), &mut out).unwrap();

@@ -10,6 +10,7 @@ const WRITE: &str = "POST";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource {
     Health,
+    Metrics,
     Liveness,
     Readiness,
     OpenApi,
@@ -43,10 +44,11 @@ const fn at(path: &'static str, methods: &'static str, resource: Resource) -> En
     Endpoint { path, methods, resource }
 }
 
-pub(super) const ENDPOINTS: [Endpoint; 23] = [
+pub(super) const ENDPOINTS: [Endpoint; 24] = [
     at("/health", READ, Resource::Health),
     at("/v1/health", READ, Resource::Health),
     at("/healthz", READ, Resource::Liveness),
+    at("/metrics", READ, Resource::Metrics),
     at("/readyz", READ, Resource::Readiness),
     at("/v1/openapi.json", READ, Resource::OpenApi),
     at("/v1/status", READ, Resource::Status),

@@ -91,7 +91,9 @@ mod tests {
         match route(&request, &access).action {
             Action::Ask(Command::Dial(request) | Command::CreatePending(request)) => Ok(request.keyed),
             Action::Respond(response) => Err(response.status),
-            other @ (Action::Ask(_) | Action::Read(_) | Action::Stream(_)) => panic!("{other:?}"),
+            other @ (Action::Ask(_) | Action::Read(_) | Action::Stream(_) | Action::Metrics) => {
+                panic!("{other:?}")
+            }
         }
     }
 

@@ -8,6 +8,9 @@ use crate::call::command::{Answer, Refusal, RefusalKind};
 /// The media type of every JSON body.
 pub const MEDIA_TYPE_JSON: &str = "application/json; charset=utf-8";
 
+/// The media type of what was counted (Prometheus' text format).
+pub const MEDIA_TYPE_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Seconds that a client is asked to wait when what is full is likely to have room again soon.
 const RETRY_AFTER_SEC: u64 = 1;
 
@@ -18,8 +21,10 @@ pub struct Response {
     pub status: u16,
     /// Header fields besides `Content-Type`, `Content-Length`, `Date` and `Connection`.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON, or empty (204).
+    /// JSON unless `media_type` says otherwise, or empty (204).
     pub body: String,
+    /// What the body is.
+    pub media_type: &'static str,
 }
 
 impl Response {
@@ -30,7 +35,12 @@ impl Response {
 
     /// A body that is JSON already.
     pub fn text(status: u16, body: String) -> Self {
-        Self { status, headers: Vec::new(), body }
+        Self { status, headers: Vec::new(), body, media_type: MEDIA_TYPE_JSON }
+    }
+
+    /// What was counted.
+    pub fn metrics(text: String) -> Self {
+        Self { media_type: MEDIA_TYPE_METRICS, ..Self::text(200, text) }
     }
 
     /// An error (RFC 9457): `error` and `detail` hold the same sentence.

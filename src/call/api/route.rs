@@ -16,6 +16,9 @@ pub const CALLS_LIMIT_MAX: usize = 1000;
 /// Sessions in one list when nothing is said.
 const CALLS_LIMIT_DEFAULT: usize = 20;
 
+/// In place of a path template.
+const NONE: &str = "none";
+
 /// What a request comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Routed {
@@ -23,6 +26,8 @@ pub struct Routed {
     pub action: Action,
     /// The page of another origin that asked and may: `allow_origin` its response.
     pub origin: Option<String>,
+    /// The template of its path; `none` when the path names nothing or the request was refused before.
+    pub endpoint: &'static str,
 }
 
 /// What is to be done.
@@ -34,6 +39,8 @@ pub enum Action {
     Ask(Command),
     /// Read the store.
     Read(Read),
+    /// Tell what was counted.
+    Metrics,
     /// Stream events.
     Stream(Selection),
 }
@@ -85,8 +92,12 @@ pub fn route(request: &Request<'_>, access: &Access<'_>) -> Routed {
     let origin = match access.check_host(request).and_then(|()| access.check_origin(request)) {
         Ok(Origin::Own) => None,
         Ok(Origin::Allowed(origin)) => Some(origin.to_owned()),
-        Err(response) => return Routed { action: Action::Respond(response), origin: None },
+        Err(response) => return Routed { action: Action::Respond(response), origin: None, endpoint: NONE },
     };
+    let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
+    let segments = segments(path);
+    let found = segments.as_deref().and_then(Endpoint::find);
+    let endpoint = found.map_or(NONE, |(endpoint, _)| endpoint.path);
     if origin.is_some() && request.method == "OPTIONS" {
         // A browser asks first whether it may ask; it sends no token with that.
         let leave = Response::text(204, String::new())
@@ -96,16 +107,18 @@ pub fn route(request: &Request<'_>, access: &Access<'_>) -> Routed {
                 "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
             )
             .with_header("Access-Control-Max-Age", "600");
-        return Routed { action: Action::Respond(leave), origin };
+        return Routed { action: Action::Respond(leave), origin, endpoint };
     }
-    let action = action(request, access).unwrap_or_else(Action::Respond);
-    Routed { action, origin }
+    let action = action(request, access, found, query).unwrap_or_else(Action::Respond);
+    Routed { action, origin, endpoint }
 }
 
-fn action(request: &Request<'_>, access: &Access<'_>) -> Result<Action, Response> {
-    let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
-    let segments = segments(path);
-    let found = segments.as_deref().and_then(Endpoint::find);
+fn action(
+    request: &Request<'_>,
+    access: &Access<'_>,
+    found: Option<(Endpoint, Option<&str>)>,
+    query: &str,
+) -> Result<Action, Response> {
     if !found.is_some_and(|(endpoint, _)| endpoint.is_open()) {
         access.check_token(request)?;
     }
@@ -130,6 +143,7 @@ fn asked(
     Ok(Action::Ask(match endpoint.resource {
         Resource::Health => return Ok(Action::Respond(Response::json(200, &alive()))),
         Resource::OpenApi => return Ok(Action::Respond(Response::text(200, DOCUMENT.to_owned()))),
+        Resource::Metrics => return Ok(Action::Metrics),
         Resource::Calls => return Ok(Action::Read(Read::Sessions(limit(query)?))),
         Resource::Call => return Ok(Action::Read(Read::Session(session))),
         Resource::CallEvents => return Ok(Action::Read(Read::AgentEvents(session))),

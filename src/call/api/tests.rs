@@ -181,6 +181,7 @@ fn health_is_open_and_everything_else_needs_the_token() {
     for target in [
         "/v1/status",
         "/none",
+        "/metrics",
         "/healthz/x",
         "/v1/readyz",
         "/v1/health/x",
@@ -224,7 +225,9 @@ fn a_body_is_json_unless_no_browser_can_be_behind_it() {
         match route(&Request { headers, ..request("POST", "/v1/current-call/hangup", body) }, &ACCESS).action
         {
             Action::Ask(_) => 202,
-            other @ (Action::Respond(_) | Action::Read(_) | Action::Stream(_)) => refused(other).0,
+            other @ (Action::Respond(_) | Action::Read(_) | Action::Stream(_) | Action::Metrics) => {
+                refused(other).0
+            }
         }
     };
     let own = Some("http://localhost:8788");
@@ -288,7 +291,11 @@ fn a_message_needs_text() {
 fn dialled(body: &Value) -> Result<CallRequest, String> {
     match action("POST", "/v1/outbound-calls", body.to_string().as_bytes()) {
         Action::Ask(Command::Dial(request)) => Ok(*request),
-        other @ (Action::Respond(_) | Action::Ask(_) | Action::Read(_) | Action::Stream(_)) => {
+        other @ (Action::Respond(_)
+        | Action::Ask(_)
+        | Action::Read(_)
+        | Action::Stream(_)
+        | Action::Metrics) => {
             let (status, error) = refused(other);
             assert_eq!(status, 400);
             Err(error)
@@ -459,7 +466,9 @@ fn a_stream_names_a_session_and_where_it_resumes() {
         let target = format!("/v1/events/stream{query}");
         match route(&Request { headers, ..request("GET", &target, b"") }, &ACCESS).action {
             Action::Stream(selection) => Ok((selection.selector, selection.after)),
-            other @ (Action::Respond(_) | Action::Ask(_) | Action::Read(_)) => Err(refused(other)),
+            other @ (Action::Respond(_) | Action::Ask(_) | Action::Read(_) | Action::Metrics) => {
+                Err(refused(other))
+            }
         }
     };
     let current = || Selector::Session(SessionRef::Current);

@@ -111,6 +111,16 @@ impl Pending {
             .filter(move |request| is_live(request, now_unix_ms))
     }
 
+    /// How many wait; also those that have expired since the last `sweep`.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Forgets what has expired and says which, so that the store forgets it too.
     pub fn sweep(&mut self, now_unix_ms: i64) -> Vec<String> {
         let mut gone = Vec::new();

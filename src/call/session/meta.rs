@@ -17,6 +17,16 @@ pub enum Direction {
     Outbound,
 }
 
+impl Direction {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
 /// The fine state of a call, in PipeWire's and oFono's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,6 +114,33 @@ pub enum EndReason {
     Shutdown,
     /// The service died; found open at the next start.
     RecoveredAfterCrash,
+}
+
+impl EndReason {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RemoteHangup => "remote_hangup",
+            Self::LocalHangup => "local_hangup",
+            Self::AgentHangup => "agent_hangup",
+            Self::Cancelled => "cancelled",
+            Self::NoAnswer => "no_answer",
+            Self::Busy => "busy",
+            Self::Rejected => "rejected",
+            Self::PolicyDenied => "policy_denied",
+            Self::MaxDuration => "max_duration",
+            Self::Silence => "silence",
+            Self::MediaTimeout => "media_timeout",
+            Self::AgentError => "agent_error",
+            Self::NetworkError => "network_error",
+            Self::PhoneLost => "phone_lost",
+            Self::Voicemail => "voicemail",
+            Self::Transferred => "transferred",
+            Self::Failed => "failed",
+            Self::Shutdown => "shutdown",
+            Self::RecoveredAfterCrash => "recovered_after_crash",
+        }
+    }
 }
 
 /// The members of `SessionMeta::to_json` that every session has.
@@ -254,6 +291,36 @@ mod tests {
                 Direction::Outbound,
                 1_795_337_467_250,
             )
+        }
+    }
+
+    #[test]
+    fn a_word_is_the_same_wherever_it_is_said() {
+        for reason in [
+            EndReason::RemoteHangup,
+            EndReason::LocalHangup,
+            EndReason::AgentHangup,
+            EndReason::Cancelled,
+            EndReason::NoAnswer,
+            EndReason::Busy,
+            EndReason::Rejected,
+            EndReason::PolicyDenied,
+            EndReason::MaxDuration,
+            EndReason::Silence,
+            EndReason::MediaTimeout,
+            EndReason::AgentError,
+            EndReason::NetworkError,
+            EndReason::PhoneLost,
+            EndReason::Voicemail,
+            EndReason::Transferred,
+            EndReason::Failed,
+            EndReason::Shutdown,
+            EndReason::RecoveredAfterCrash,
+        ] {
+            assert_eq!(json!(reason), reason.as_str());
+        }
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            assert_eq!(json!(direction), direction.as_str());
         }
     }
 

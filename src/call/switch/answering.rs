@@ -81,6 +81,8 @@ impl Switch {
         }
         live.stage = Stage::Active;
         live.answered_at = Some(now.mono);
+        let rang = now.mono.saturating_duration_since(live.opened_at);
+        self.metrics.call_ring.observe([live.meta.direction.as_str()], rang);
         live.meta.offhook_unix_ms = Some(now.unix_ms);
         live.sip_code = Some(200);
         live.deadlines.remove(&Why::RingTimeout);

@@ -11,7 +11,7 @@ use super::journaling::CommitFor;
 use super::live::{LiveCall, Stage};
 use super::patching::Patching;
 use crate::base::time::earlier;
-use crate::base::{CallId, CallIds, Now, Rng};
+use crate::base::{CallId, CallIds, Metrics, Now, Rng};
 use crate::call::command::Command;
 use crate::call::config::Config;
 use crate::call::idempotency::Ledger;
@@ -53,6 +53,7 @@ pub struct Switch {
     /// The last commit that wanted an answer failed.
     pub(super) store_refused: bool,
     pub(super) outputs: VecDeque<Output>,
+    pub(super) metrics: Arc<Metrics>,
     stopping: Option<Stopping>,
 }
 
@@ -66,7 +67,7 @@ struct Stopping {
 impl Switch {
     /// A switch that has already closed what the last run left open and configured the legs: drain its outputs first.
     pub fn new(now: Now, setup: Setup) -> Self {
-        let Setup { ids, rng, config, zones, agent, recovered } = setup;
+        let Setup { ids, rng, config, zones, agent, recovered, metrics } = setup;
         let zone = zones(config.timezone.as_deref()).unwrap_or(TimeZone::UTC);
         let mut switch = Self {
             ids,
@@ -93,6 +94,7 @@ impl Switch {
             records_durable: false,
             store_refused: false,
             outputs: VecDeque::new(),
+            metrics,
             stopping: None,
         };
         for open in recovered.open_sessions {
@@ -192,6 +194,8 @@ impl Switch {
     /// After every input: what was changed goes to the store; a finished stop is told.
     fn settle(&mut self, now: Now) {
         self.flush();
+        self.metrics.calls_live.set(self.calls.len() as u64);
+        self.metrics.pending_requests.set(self.pending.len() as u64);
         let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.told) else { return };
         let all_closed = stopping.legs_closed && self.calls.is_empty();
         if all_closed || stopping.deadline <= now.mono {

@@ -120,12 +120,20 @@ impl Switch {
     /// The last records: transcript and summary, then `call_ended`, in one commit.
     pub(super) fn close(&mut self, now: Now, call: CallId) {
         let Some(live) = self.calls.get_mut(&call) else { return };
+        let is_first_try = live.stage != Stage::Closing;
         live.stage = Stage::Closing;
         live.deadlines.clear();
         let (reason, detail) = live.end.clone().unwrap_or((EndReason::Failed, None));
         let duration = live.answered_at.map(|at| now.mono.saturating_duration_since(at));
         // The client that still waits gets an error, and may try again under its key when that is on disk.
         self.records.extend(live.key.map(Record::KeyGone));
+        if is_first_try {
+            let direction = live.meta.direction.as_str();
+            self.metrics.calls_ended.inc([direction, live.meta.telephony_backend, reason.as_str()]);
+            if let Some(duration) = duration {
+                self.metrics.call_duration.observe([direction], duration);
+            }
+        }
         live.meta.ended_unix_ms.get_or_insert(now.unix_ms);
         live.meta.end_reason = Some(reason);
         live.meta.end_detail.clone_from(&detail);

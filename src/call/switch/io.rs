@@ -6,7 +6,7 @@ use std::time::Instant;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use crate::base::{CallId, CallIds, Rng, Secret};
+use crate::base::{CallId, CallIds, Metrics, Rng, Secret};
 use crate::call::command::{Command, Reply};
 use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEvent, AgentPlan};
@@ -45,6 +45,8 @@ pub struct Setup {
     pub agent: AgentSettings,
     /// What the last run left.
     pub recovered: Recovered,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the switch is told.

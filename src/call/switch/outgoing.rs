@@ -46,8 +46,16 @@ impl Switch {
             return Err(Refusal::new(RefusalKind::Invalid, "number is required"));
         };
         self.outbound_started_unix_ms.retain(|at| now.unix_ms - at < DAY_MS);
-        guard::check(&target, &self.config, &self.outbound_started_unix_ms, now.unix_ms)?;
+        if let Err(refused) = guard::check(&target, &self.config, &self.outbound_started_unix_ms, now.unix_ms)
+        {
+            self.metrics.outbound_refused.inc([match refused {
+                guard::Refused::Emergency => "emergency",
+                guard::Refused::Budget { .. } => "budget",
+            }]);
+            return Err(refused.into());
+        }
         if self.lines_are_taken() {
+            self.metrics.outbound_refused.inc(["no_line"]);
             return Err(Refusal::new(RefusalKind::Conflict, "no line is free"));
         }
         let (echo, keyed) = (wanted.echo, wanted.keyed);
@@ -57,6 +65,7 @@ impl Switch {
             self.agent_for(Some(&own), number.as_ref().map(Number::as_str)).err().filter(|_| !echo)
         });
         if let Some(sentence) = missing {
+            self.metrics.outbound_refused.inc(["unavailable"]);
             let mut refusal = Refusal::new(RefusalKind::Unavailable, sentence);
             refusal.request = Some(Box::new(own));
             return Err(refusal);
@@ -151,6 +160,7 @@ impl Switch {
             self.session_is_not_stored(call, &error);
             return;
         }
+        self.metrics.calls_started.inc([live.meta.direction.as_str(), live.meta.telephony_backend]);
         if live.end.is_some() {
             live.stage = Stage::Ending;
             live.deadlines.insert(Why::Ending, now.mono + ENDING_MAX);

@@ -50,6 +50,7 @@ impl Switch {
                 None => log::warn!("SIP: {error}"),
             }
         }
+        self.metrics.sip_registered.set(status.registered.into());
         self.sip = status;
     }
 

@@ -22,10 +22,12 @@ impl Switch {
                 self.tell(now, call, agent_event::WS_CONNECTED, Source::System, json!({}));
             }
             AgentEvent::Reconnecting { count } => {
+                self.metrics.agent_reconnects.inc();
                 self.note(now, call, call_event::ELEVENAGENTS_RECONNECT, json!({ "count": count }));
                 self.tell(now, call, agent_event::WS_RECONNECT, Source::System, json!({ "count": count }));
             }
             AgentEvent::Started { conversation_id } => {
+                self.metrics.agent_sessions.inc();
                 live.conversation_id = Some(conversation_id.clone());
                 live.meta.extra.insert("conversation_id".into(), json!(conversation_id));
                 self.agent_fault = None;
@@ -75,7 +77,10 @@ impl Switch {
                 self.tell(now, call, agent_event::TOOL_CALL_FINISHED, Source::System, payload);
             }
             AgentEvent::Listening => live.events.listening(),
-            AgentEvent::Fault { error } => self.agent_fault_told(now, call, &error),
+            AgentEvent::Fault { error } => {
+                self.metrics.agent_errors.inc(["fault"]);
+                self.agent_fault_told(now, call, &error);
+            }
             AgentEvent::Unhandled { kind } => {
                 self.tell(now, call, agent_event::UNHANDLED_EVENT, Source::System, json!({ "type": kind }));
             }
@@ -91,6 +96,7 @@ impl Switch {
             AgentEnd::Closed => self.close_if_done(now, call),
             AgentEnd::Finished => self.end(now, call, EndReason::AgentHangup, None),
             AgentEnd::Failed { error } => {
+                self.metrics.agent_errors.inc(["failure"]);
                 log::warn!(target: "callscoot::call", "{call}: {error}");
                 self.agent_fault_told(now, call, &error);
                 self.agent_fault = Some(error.clone());

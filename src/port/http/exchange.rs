@@ -105,6 +105,8 @@ pub(crate) struct Exchange {
     surplus: usize,
     client_ended: bool,
     no_body: bool,
+    /// Why the gate itself refused or cut it.
+    cut: Option<&'static str>,
 }
 
 impl Exchange {
@@ -118,6 +120,7 @@ impl Exchange {
             surplus: 0,
             client_ended: false,
             no_body: false,
+            cut: None,
         }
     }
 
@@ -166,6 +169,11 @@ impl Exchange {
     /// Whether the server behind the gate has still something to say.
     pub(crate) fn is_served(&self) -> bool {
         matches!(self.state, State::Asked { .. } | State::Answering { .. })
+    }
+
+    /// Why the gate itself refused or cut it, in a word for counting; `None` while all is well.
+    pub(crate) fn cut(&self) -> Option<&'static str> {
+        self.cut
     }
 
     /// Takes one input.
@@ -223,13 +231,14 @@ impl Exchange {
             }
             State::Body { .. } => self.refuse(now, &Response::problem(408, "the body came too slowly")),
             State::Ready | State::Asked { .. } => {
+                self.cut = Some("unanswered");
                 self.refuse(now, &Response::busy("the service did not answer in time"));
             }
-            State::Answering { .. }
-            | State::Flushing
-            | State::ShutNext
-            | State::Lingering
-            | State::Closed => self.close(),
+            State::Answering { .. } | State::Flushing => {
+                self.cut.get_or_insert("stalled");
+                self.close();
+            }
+            State::ShutNext | State::Lingering | State::Closed => self.close(),
         }
     }
 
@@ -264,6 +273,13 @@ impl Exchange {
     }
 
     fn refuse(&mut self, now: Now, response: &Response) {
+        self.cut.get_or_insert(match response.status {
+            408 => "too_slow",
+            413 | 431 => "too_large",
+            503 => "busy",
+            500 => "unanswered",
+            _ => "malformed",
+        });
         self.to_server = Vec::new();
         self.to_client.extend(rendered(now, response, self.no_body));
         self.state = State::Flushing;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::exchange::{Exchange, Input, Output, Wants};
 use super::server::Server;
-use crate::base::Now;
 use crate::base::time::earlier;
+use crate::base::{Metrics, Now};
 use crate::call::api::Response;
 use crate::sys::clock;
 use crate::sys::mailbox::Wake;
@@ -65,6 +65,7 @@ pub struct Gate {
     stop: Stop,
     stop_at: Option<Instant>,
     buffer: Vec<u8>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -89,7 +90,7 @@ struct Ready {
 
 impl Gate {
     /// Listens.
-    pub fn open(listen: SocketAddr, server: Arc<Server>) -> io::Result<Self> {
+    pub fn open(listen: SocketAddr, server: Arc<Server>, metrics: Arc<Metrics>) -> io::Result<Self> {
         let listener = TcpListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -105,6 +106,7 @@ impl Gate {
             stop,
             stop_at: None,
             buffer: vec![0; READ_BYTES_MAX],
+            metrics,
         })
     }
 
@@ -149,7 +151,7 @@ impl Gate {
         let mut asked = self.connections.values().filter(|c| c.exchange.is_asked()).count();
         let before = self.connections.len();
         self.connections.retain(|_, connection| {
-            connection.settle(now, |exchange| {
+            let lives = connection.settle(now, |exchange| {
                 if asked >= ASKED_MAX {
                     return None;
                 }
@@ -165,8 +167,13 @@ impl Gate {
                         None
                     }
                 }
-            })
+            });
+            if let (false, Some(reason)) = (lives, connection.exchange.cut()) {
+                self.metrics.http_refused.inc([reason]);
+            }
+            lives
         });
+        self.metrics.http_connections_open.set(self.connections.len() as u64);
         if self.connections.len() < before {
             self.paused_until = None;
         }
@@ -241,6 +248,7 @@ impl Gate {
             match listener.accept() {
                 Ok((client, _)) => {
                     self.starved = false;
+                    self.metrics.http_connections.inc();
                     if client.set_nonblocking(true).is_err() {
                         continue;
                     }

@@ -13,7 +13,7 @@ use super::head::BODY_BYTES_MAX;
 use super::private::PrivateDir;
 use crate::base::Now;
 use crate::base::time::http_date;
-use crate::call::api::{Headers, MEDIA_TYPE_JSON, Request, Response, reason};
+use crate::call::api::{Headers, Request, Response, reason};
 use crate::sys::clock;
 
 /// What every response names as its server.
@@ -171,8 +171,10 @@ impl Incoming {
         } else {
             let length = response.body.len();
             let mut headers = response.headers;
-            headers
-                .extend([("Content-Type", MEDIA_TYPE_JSON.to_owned()), ("Server", SERVER_NAME.to_owned())]);
+            headers.extend([
+                ("Content-Type", response.media_type.to_owned()),
+                ("Server", SERVER_NAME.to_owned()),
+            ]);
             let headers = headers
                 .into_iter()
                 .filter_map(|(name, value)| tiny_http::Header::from_bytes(name, value).ok())
@@ -190,7 +192,7 @@ impl Incoming {
 
     /// Begins an event stream; these header fields go beside its own.
     pub fn stream(self, headers: Vec<(&'static str, String)>) -> io::Result<EventWriter> {
-        let response = Response { status: 200, headers, body: String::new() }
+        let response = Response { headers, ..Response::text(200, String::new()) }
             .with_header("Content-Type", "text/event-stream")
             .with_header("Cache-Control", "no-store");
         let mut writer = EventWriter(self.request.into_writer());

@@ -13,9 +13,11 @@ mod pool;
 mod report;
 mod session;
 mod thread;
+mod totals;
 
 #[cfg(test)]
 mod tests;
 
 pub use pool::MediaPool;
 pub use report::MediaReport;
+pub use totals::Totals;

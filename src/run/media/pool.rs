@@ -12,6 +12,7 @@ use ringbuf::{HeapCons, HeapProd, HeapRb};
 use super::report::{Counters, MediaReport};
 use super::session::Session;
 use super::thread::{CALLS_MAX, MediaThread, Order};
+use super::totals::Totals;
 use crate::base::{CallId, Rng};
 use crate::call::leg::LineAudio;
 use crate::port::rtp_socket::RtpSockets;
@@ -35,6 +36,7 @@ pub struct MediaPool {
     calls: BTreeMap<CallId, OpenCall>,
     /// Cleared by the first thread that is refused.
     realtime: Arc<AtomicBool>,
+    totals: Totals,
 }
 
 struct ThreadEnd {
@@ -60,6 +62,7 @@ impl MediaPool {
             threads_max: cores.min(THREADS_MAX),
             calls: BTreeMap::new(),
             realtime: Arc::new(AtomicBool::new(true)),
+            totals: Totals::default(),
         }
     }
 
@@ -75,6 +78,7 @@ impl MediaPool {
         let (media_end, talker_end) = link::link()?;
         let now = clock::mono();
         let counters = Arc::new(Counters::new(now));
+        self.totals.add(counters.clone());
         let session = Session::new(now, call, sockets, media_end, counters.clone(), self.rng.fork());
         let thread = self.thread_with_room()?;
         self.threads[thread].calls += 1;
@@ -104,6 +108,11 @@ impl MediaPool {
     /// What was counted so far; at most one beat old.
     pub fn report(&self, call: CallId) -> Option<MediaReport> {
         Some(self.calls.get(&call)?.counters.report(clock::mono()))
+    }
+
+    /// What all calls counted, now and before.
+    pub fn totals(&self) -> Totals {
+        self.totals.clone()
     }
 
     /// Whether every media thread that was started has real-time priority.

@@ -42,6 +42,10 @@ pub struct MediaReport {
     pub made_up_ms: u64,
     /// Short holes in what the line heard of us.
     pub underruns: u64,
+    /// Beats that came late and were made good.
+    pub late_beats: u64,
+    /// Beats that came so late that their audio was skipped.
+    pub skipped_beats: u64,
     /// Interarrival jitter (RFC 3550 6.4.1).
     pub jitter_ms: f32,
     /// Round trip by RTCP, once the peer told.
@@ -78,6 +82,8 @@ impl MediaReport {
             "send_failures": self.send_failures,
             "made_up_ms": self.made_up_ms,
             "underruns": self.underruns,
+            "late_beats": self.late_beats,
+            "skipped_beats": self.skipped_beats,
             "jitter_ms": tenths(self.jitter_ms),
             "round_trip_ms": self.round_trip_ms.map(tenths),
             "caller_loudest_dbfs": tenths(self.caller_loudest_dbfs),
@@ -105,6 +111,10 @@ pub(super) struct Counters {
     pub(super) send_failures: AtomicU64,
     pub(super) made_up_ms: AtomicU64,
     pub(super) underruns: AtomicU64,
+    pub(super) late_beats: AtomicU64,
+    pub(super) skipped_beats: AtomicU64,
+    /// What the receiver dropped, beside `dropped`.
+    pub(super) receiver_dropped: AtomicU64,
     pub(super) jitter_us: AtomicU64,
     pub(super) round_trip_us: AtomicU64,
     caller: Levels,
@@ -155,6 +165,9 @@ impl Counters {
             send_failures: AtomicU64::new(0),
             made_up_ms: AtomicU64::new(0),
             underruns: AtomicU64::new(0),
+            late_beats: AtomicU64::new(0),
+            skipped_beats: AtomicU64::new(0),
+            receiver_dropped: AtomicU64::new(0),
             jitter_us: AtomicU64::new(0),
             round_trip_us: AtomicU64::new(NEVER),
             caller: Levels::silent(),
@@ -204,11 +217,13 @@ impl Counters {
             late: self.late.load(Relaxed),
             reordered: self.reordered.load(Relaxed),
             duplicates: self.duplicates.load(Relaxed),
-            dropped: self.dropped.load(Relaxed),
+            dropped: self.dropped.load(Relaxed) + self.receiver_dropped.load(Relaxed),
             strangers: self.strangers.load(Relaxed),
             send_failures: self.send_failures.load(Relaxed),
             made_up_ms: self.made_up_ms.load(Relaxed),
             underruns: self.underruns.load(Relaxed),
+            late_beats: self.late_beats.load(Relaxed),
+            skipped_beats: self.skipped_beats.load(Relaxed),
             jitter_ms: millis(self.jitter_us.load(Relaxed)),
             round_trip_ms: time(&self.round_trip_us).map(millis),
             caller_dbfs,

@@ -180,6 +180,7 @@ impl Session {
         let Some(line) = self.line else { return };
         (self.rtp_budget, self.rtcp_budget) = (DATAGRAMS_PER_BEAT, DATAGRAMS_PER_BEAT);
         if skipped > 0 {
+            add(&self.counters.skipped_beats, u64::from(skipped));
             self.sender.skip(skipped * BEAT_OCTETS as u32);
         }
         self.pass_frames(now, &line);
@@ -200,6 +201,13 @@ impl Session {
             self.schedule_report(now);
         }
         self.publish();
+    }
+
+    /// So many of the next beats were due before.
+    pub(super) fn late(&self, beats: u32) {
+        if self.line.is_some() {
+            add(&self.counters.late_beats, u64::from(beats));
+        }
     }
 
     fn send(&mut self, line: &LineAudio) {
@@ -254,6 +262,7 @@ impl Session {
         counters.lost.store(received.lost, Relaxed);
         counters.late.store(received.late, Relaxed);
         counters.reordered.store(received.reordered, Relaxed);
+        counters.receiver_dropped.store(received.dropped, Relaxed);
         counters.duplicates.store(received.duplicates, Relaxed);
         counters.made_up_ms.store(self.uplink.made_up_ms(), Relaxed);
         counters.underruns.store(self.downlink.underruns(), Relaxed);

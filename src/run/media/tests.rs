@@ -307,6 +307,7 @@ fn a_session_never_allocates_between_its_start_and_its_end() {
         assert_no_alloc::assert_no_alloc(|| {
             session.read_rtp(now);
             session.read_rtcp(now);
+            session.late(u32::from(beat % 50 == 49));
             session.beat(now, u32::from(beat % 100 == 99));
         });
         while talker.pop().is_some() {
@@ -316,4 +317,38 @@ fn a_session_never_allocates_between_its_start_and_its_end() {
     assert_no_alloc::assert_no_alloc(|| session.send_report(start, true));
     let report = counters.report(mono());
     assert!(blocks > 500 && report.packets_sent == 600 && report.lost > 50, "{blocks} blocks, {report:?}");
+    assert_eq!((report.late_beats, report.skipped_beats), (12, 6));
+}
+
+#[test]
+fn totals_of_calls_that_are_over_stay_in_the_sum() {
+    let mut pool = pool(11);
+    let (socket, peer_port) = peer();
+    let metrics = crate::base::Metrics::new().unwrap();
+    let totals = pool.totals();
+    metrics.at_scrape(move |metrics| totals.report(metrics));
+    let received = || {
+        let text = metrics.text().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("callscoot_rtp_received_packets_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    for call in [1, 2] {
+        let (port, _talker) = pool.open(CallId(call), [127, 0, 0, 1].into()).unwrap();
+        pool.start(CallId(call), line(peer_port, LineCodec::Pcmu));
+        received_from(&socket, port);
+        for sequence in 0..5 {
+            packet_to(&socket, port, 0, sequence, &[0x10; 160]);
+        }
+        until(&pool, CallId(call), |report| report.packets_received == 5);
+        assert_eq!(received(), 5 * call, "beside those that are over");
+        pool.close(CallId(call)).unwrap();
+        assert_eq!(received(), 5 * call);
+    }
+    drop(pool);
+    assert_eq!(received(), 10);
+}
+
+/// Waits for a packet from this port, and passes over those of others.
+fn received_from(socket: &UdpSocket, port: u16) {
+    while received(socket).2.port() != port {}
 }

@@ -71,6 +71,7 @@ impl MediaThread {
         }
         if let Some(due) = self.beat.due(now) {
             for session in &mut self.sessions {
+                session.late(due.play - 1);
                 for beat in 0..due.play {
                     session.beat(now, if beat == 0 { due.skipped } else { 0 });
                 }

@@ -38,6 +38,7 @@ impl House {
             files: SessionFiles::open(self.folder.path()).unwrap(),
             config: ConfigFile::new(self.config_path(), Some(seen)),
             bus: self.bus.clone(),
+            metrics: Metrics::new().unwrap(),
         }
     }
 
@@ -51,11 +52,11 @@ impl House {
 
     /// The thread's body without its thread, so that a test can reach the disk between two steps.
     fn store(&self) -> (Store<Tell>, Receiver<Told>) {
-        let Parts { writer, files, config, bus } = self.parts();
+        let Parts { writer, files, config, bus, metrics } = self.parts();
         let reader = writer.reader().unwrap();
         let (told, answers) = crossbeam_channel::unbounded();
         let tell: Tell = Box::new(move |id, result| told.send((id, result)).unwrap());
-        let desk = Desk { writer, reader, files, bus, works: Arc::default() };
+        let desk = Desk { writer, reader, files, bus, works: Arc::default(), metrics };
         (Store { desk, config, kept: Vec::new(), outage: None, tell }, answers)
     }
 }

@@ -37,9 +37,9 @@ impl Method {
         }
     }
 
-    /// The token.
-    pub fn as_str(&self) -> &str {
-        match self {
+    /// The token of a method of ours.
+    pub fn known(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Invite => "INVITE",
             Self::Ack => "ACK",
             Self::Bye => "BYE",
@@ -48,8 +48,13 @@ impl Method {
             Self::Register => "REGISTER",
             Self::Info => "INFO",
             Self::Update => "UPDATE",
-            Self::Other(token) => token,
-        }
+            Self::Other(_) => return None,
+        })
+    }
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        if let Self::Other(token) = self { token } else { self.known().unwrap_or_default() }
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod check;
 mod header;
+mod kind;
 mod message;
 mod read;
 
 pub use check::{ALLOWED, Refusal, check};
 pub use header::{Headers, Name};
+pub use kind::kind;
 pub use message::{Message, Method, Request, Response, reason};
 pub use read::{Fault, HEADERS_MAX, MESSAGE_BYTES_MAX, Received, Unreadable, read};

@@ -110,7 +110,7 @@ impl Session {
             self.end(cx, Cause::NoAck);
             self.bye(cx);
         } else if open.resend.due(cx.now) {
-            cx.tx.respond(cx.now, &open.key, &open.response);
+            cx.tx.respond_again(cx.now, &open.key, &open.response);
         }
     }
 

@@ -68,6 +68,16 @@ pub struct Transactions {
     clients: BTreeMap<(String, Method), (Owner, AnyClient)>,
     servers: BTreeMap<ServerKey, AnyServer>,
     transmits: Transmits,
+    repetitions: Repetitions,
+}
+
+/// What was said more than once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repetitions {
+    /// Messages of ours that were sent again because nobody had answered.
+    pub retransmitted: u64,
+    /// Requests of others that came again.
+    pub repeated: u64,
 }
 
 impl Transactions {
@@ -121,10 +131,12 @@ impl Transactions {
                 }
             }
             Some(AnyServer::Invite(server)) => {
+                self.repetitions.repeated += 1;
                 server.on_retransmission(&mut self.transmits);
                 Seen::Absorbed
             }
             Some(AnyServer::Other(server)) => {
+                self.repetitions.repeated += 1;
                 server.on_retransmission(&mut self.transmits);
                 Seen::Absorbed
             }
@@ -162,9 +174,16 @@ impl Transactions {
         }
     }
 
+    /// The same response once more, because its ACK has not come.
+    pub fn respond_again(&mut self, now: Instant, key: &ServerKey, response: &Response) {
+        self.repetitions.retransmitted += 1;
+        self.respond(now, key, response);
+    }
+
     /// Runs every timer that is due; returns the requests that were given up.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<(Owner, Method)> {
         let mut lost = Vec::new();
+        let before = self.transmits.len();
         for ((_, method), (owner, client)) in &mut self.clients {
             let given_up = match client {
                 AnyClient::Invite(client) => client.on_timeout(now, &mut self.transmits),
@@ -180,6 +199,8 @@ impl Transactions {
                 AnyServer::Other(server) => server.on_timeout(now),
             }
         }
+        // Timers send nothing new.
+        self.repetitions.retransmitted += (self.transmits.len() - before) as u64;
         self.clients.retain(|_, (_, client)| match client {
             AnyClient::Invite(client) => !client.is_terminated(),
             AnyClient::Other(client) => !client.is_terminated(),
@@ -220,6 +241,11 @@ impl Transactions {
             AnyServer::Other(server) => server.deadline(),
         });
         earlier(clients.min(), servers.min())
+    }
+
+    /// What was said more than once.
+    pub fn repetitions(&self) -> Repetitions {
+        self.repetitions
     }
 
     /// Transactions remembered, ours and others'.

@@ -20,5 +20,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{CLIENTS_MAX, Owner, SERVERS_MAX, Seen, Transactions, Transmit};
+pub use layer::{CLIENTS_MAX, Owner, Repetitions, SERVERS_MAX, Seen, Transactions, Transmit};
 pub use matching::{ServerKey, mark_via, reply_address};

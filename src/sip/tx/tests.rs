@@ -227,6 +227,7 @@ fn a_request_that_comes_again_gets_the_same_answer_until_timer_j_rfc3261_17_2_2(
     bench.tx.respond(bench.start, &key, &response("OPTIONS", 200));
     assert_eq!(bench.tx.on_request(bench.start, &request("OPTIONS")), Some(Seen::Absorbed));
     assert_eq!(bench.times(31_999), [0, 0]);
+    assert_eq!(bench.tx.repetitions(), Repetitions { retransmitted: 0, repeated: 2 });
     assert_eq!(bench.tx.deadline(), Some((bench.at(32_000), Timer::J)));
     bench.run(32_000);
     assert!(matches!(bench.tx.on_request(bench.at(33_000), &request("OPTIONS")), Some(Seen::New(_))));

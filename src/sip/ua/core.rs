@@ -10,7 +10,7 @@ use crate::sip::msg::{Message, Response, Unreadable, read};
 use crate::sip::register::{Account, Registration};
 use crate::sip::session::{Context, Event, Session};
 use crate::sip::timer::Timer;
-use crate::sip::tx::{Owner, Transactions, Transmit};
+use crate::sip::tx::{Owner, Repetitions, Transactions, Transmit};
 
 /// Calls at once, all states; beyond that an INVITE is answered 486 and a call out ends at once.
 pub const SESSIONS_MAX: usize = 64;
@@ -72,7 +72,7 @@ pub enum Output {
     Timeout(Option<(Instant, Timer)>),
 }
 
-/// What was counted instead of being answered or told.
+/// What was counted: what was neither answered nor told, and what came of the registration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Datagrams that are no SIP.
@@ -85,6 +85,10 @@ pub struct Counters {
     pub strangers: u64,
     /// Requests refused because a limit was reached.
     pub overload: u64,
+    /// Messages that were sent again, and requests that came again.
+    pub repetitions: Repetitions,
+    /// Responses to REGISTER by the first digit of their code; at 0 those that never came.
+    pub registration: [u64; 7],
 }
 
 /// The user agent.
@@ -144,7 +148,10 @@ impl Ua {
                 Owner::Session(call) => {
                     self.with_session(now, call, |session, cx| session.on_lost(cx, &method));
                 }
-                Owner::Registration(id) => self.with_registration(now, id, Registration::on_lost),
+                Owner::Registration(id) => {
+                    self.counters.registration[0] += 1;
+                    self.with_registration(now, id, Registration::on_lost);
+                }
             }
         }
         let (sessions, registrations, mut cx) = self.split(now);
@@ -194,7 +201,7 @@ impl Ua {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters { repetitions: self.tx.repetitions(), ..self.counters }
     }
 
     /// Sessions that were not told to be over.
@@ -220,6 +227,9 @@ impl Ua {
                 self.with_session(now, call, |session, cx| session.on_response(cx, &method, response));
             }
             Some((Owner::Registration(id), _)) => {
+                if let Some(count) = self.counters.registration.get_mut(usize::from(response.code / 100)) {
+                    *count += 1;
+                }
                 self.with_registration(now, id, |registration, cx| registration.on_response(cx, response));
             }
             None => self.counters.unmatched += 1,

@@ -105,6 +105,15 @@ fn a_full_disk_delays_the_end_but_loses_nothing() {
     assert!(world.current().is_some());
     world.store_fault = None;
     world.pass(Duration::from_secs(3));
+    let ended =
+        "callscoot_calls_ended_total{backend=\"sip\",direction=\"outbound\",end_reason=\"remote_hangup\"}";
+    assert_eq!(
+        (world.metric(ended), world.metric("callscoot_calls_live")),
+        (1, 0),
+        "counted once, tried often"
+    );
+    assert_eq!(world.metric("callscoot_call_duration_seconds_count{direction=\"outbound\"}"), 1);
+    assert_eq!(world.metric("callscoot_call_ring_seconds_count{direction=\"outbound\"}"), 1);
     assert_eq!(world.current(), None);
     assert_eq!(world.only_meta()["end_reason"], "remote_hangup");
     assert_eq!(world.stream().iter().filter(|name| **name == "call_ended").count(), 1);

@@ -219,3 +219,26 @@ fn a_storage_that_refused_is_tried_when_readiness_is_asked_and_only_once() {
     let tried: Vec<&Record> = world.held.iter().flat_map(|batch| &batch.records).collect();
     assert!(matches!(tried[..], [Record::SeqReserved(_)]), "{tried:?}");
 }
+
+#[test]
+fn what_is_not_dialled_is_counted_by_its_reason_and_a_call_that_was_not_stored_is_none() {
+    let mut world = World::new(json!({ "outbound_calls_per_hour_max": 2, "max_concurrent_calls": 1 }));
+    world.refused(Command::Dial(Box::new(to("112"))));
+    world.store_fault = Some(CommitError::Storage("disk full".into()));
+    world.refused(Command::Dial(Box::new(to("1001"))));
+    world.store_fault = None;
+    assert_eq!(world.metric("callscoot_calls_started_total{backend=\"sip\",direction=\"outbound\"}"), 0);
+    world.talking_to("1001");
+    world.refused(Command::Dial(Box::new(to("1002"))));
+    world.ask(Command::CreatePending(Box::new(to("1003")))).unwrap().unwrap();
+    for (sample, count) in [
+        ("outbound_refused_total{reason=\"emergency\"}", 1),
+        ("outbound_refused_total{reason=\"no_line\"}", 1),
+        ("outbound_refused_total{reason=\"budget\"}", 0),
+        ("calls_started_total{backend=\"sip\",direction=\"outbound\"}", 1),
+        ("calls_live", 1),
+        ("pending_requests", 1),
+    ] {
+        assert_eq!(world.metric(&format!("callscoot_{sample}")), count, "{sample}");
+    }
+}

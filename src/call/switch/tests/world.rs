@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use crate::base::{CallId, CallIds, Now, Number, Rng};
+use crate::base::{CallId, CallIds, Metrics, Now, Number, Rng};
 use crate::call::command::{CallRequest, Command, Refusal, Reply, Target};
 use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan};
@@ -19,6 +19,7 @@ use crate::call::switch::{AgentSettings, AskId, Input, Output, Setup, Switch, Wh
 
 pub(super) struct World {
     pub(super) switch: Switch,
+    pub(super) metrics: std::sync::Arc<Metrics>,
     pub(super) now: Now,
     pub(super) ids: CallIds,
     pub(super) legs: Vec<LegCommand>,
@@ -84,6 +85,7 @@ impl World {
             agent_id: Some("agent_7".into()),
             api_key: None,
         };
+        let metrics = Metrics::new().unwrap();
         let setup = Setup {
             ids: ids.clone(),
             rng: Rng::from_u64(1),
@@ -94,9 +96,11 @@ impl World {
             }),
             agent,
             recovered,
+            metrics: metrics.clone(),
         };
         let mut world = Self {
             switch: Switch::new(now, setup),
+            metrics,
             now,
             ids,
             legs: Vec::new(),
@@ -314,6 +318,13 @@ impl World {
             Some(Ok(crate::call::command::Answer::CurrentCall(current))) => current,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A sample of the metrics, by its name and labels as they are written.
+    pub(super) fn metric(&self, sample: &str) -> u64 {
+        let text = self.metrics.text().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
     }
 
     /// Names of the agent events so far.

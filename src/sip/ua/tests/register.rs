@@ -47,6 +47,15 @@ fn a_binding_is_asked_for_with_digest_and_refreshed_before_it_runs_out_rfc3261_1
     assert_eq!(third.headers.first(Name::CallId), first.headers.first(Name::CallId));
     accept(&mut script, &[EXPIRES]);
     assert!(script.told().is_empty());
+    assert_eq!(script.ua.counters().registration, [0, 0, 2, 0, 1, 0, 0], "responses by class");
+}
+
+#[test]
+fn a_registrar_that_does_not_answer_is_asked_again_and_counted() {
+    let mut script = registering();
+    script.wait(32_000);
+    let counters = script.ua.counters();
+    assert_eq!((counters.registration[0], counters.repetitions.retransmitted), (1, 10), "timer E for 64 T1");
 }
 
 #[test]
