@@ -17,7 +17,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer at most; a longer one is an error.
 const BODY_BYTES_MAX: u64 = 64 << 10;
-/// Characters of a refusal's own words that are passed on; the rest is cut off.
+/// Bytes of a refusal's own words that are passed on; the rest is cut off.
 const MESSAGE_BYTES_MAX: usize = 300;
 
 /// Why there is no signed URL. Each sentence says what to do.
