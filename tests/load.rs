@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails the test")]
 #![allow(clippy::disallowed_methods, reason = "clients are threads")]
+#![allow(clippy::print_stdout, reason = "the figures stand beside a failed test")]
 
 mod support;
 
@@ -27,7 +28,7 @@ const GROWTH_KB_MAX: u64 = 48 << 10;
 /// Each reading connection opens the database's log when it is first used: three workers', and the streams'.
 const FIRST_READS: usize = 4;
 /// What may stay when they have gone: pages that the allocator keeps for the next ones.
-const REST_KB_MAX: u64 = 36 << 10;
+const REST_KB_MAX: u64 = 24 << 10;
 
 #[test]
 fn a_hundred_streams_and_hasty_clients_beside_a_call_miss_nothing_and_leave_nothing() {
@@ -44,8 +45,20 @@ fn a_hundred_streams_and_hasty_clients_beside_a_call_miss_nothing_and_leave_noth
     at_rest(&mut service, idle);
     let before_kb = service.process().settled_rss_kb();
 
+    // Two in a row: what the first leaves is there for the second.
+    for _ in 0..2 {
+        let most_kb = crowd_beside_a_call(&mut service, &agent, &peer);
+        at_rest(&mut service, idle);
+        let after_kb = service.process().settled_rss_kb();
+        println!("{before_kb} kB before, {most_kb} kB at most, {after_kb} kB afterwards");
+        assert!(most_kb < before_kb + GROWTH_KB_MAX, "{before_kb} kB before, {most_kb} kB in between");
+        assert!(after_kb < before_kb + REST_KB_MAX, "{before_kb} kB before, {after_kb} kB after");
+    }
+}
+
+/// A call, everybody's events of it, and the most memory that was in use; the crowd is gone afterwards.
+fn crowd_beside_a_call(service: &mut Service, agent: &Agent, peer: &Peer) -> u64 {
     let id = service.call("5550100");
-    peer.begin_to_talk();
     let mut conversation = agent.conversation();
     service.phase(&id, "active");
     let mut crowd = Crowd::join(service.api.port(), &id);
@@ -100,17 +113,11 @@ fn a_hundred_streams_and_hasty_clients_beside_a_call_miss_nothing_and_leave_noth
         assert_eq!(events, &told, "reader {reader}");
     }
     println!(
-        "{READERS} readers heard {} events each; {DEAF} read nothing; {} other requests; {before_kb} kB before, \
-         {most_kb} kB at most",
+        "{READERS} readers heard {} events each; {DEAF} read nothing; {} other requests",
         told.len(),
         served.load(Ordering::Relaxed),
     );
-    assert!(most_kb < before_kb + GROWTH_KB_MAX, "{before_kb} kB before, {most_kb} kB in between");
-    drop(crowd);
-    at_rest(&mut service, idle);
-    let after_kb = service.process().settled_rss_kb();
-    println!("{after_kb} kB afterwards");
-    assert!(after_kb < before_kb + REST_KB_MAX, "{before_kb} kB before, {after_kb} kB after");
+    most_kb
 }
 
 /// Waits until there are no more threads and descriptors than before.

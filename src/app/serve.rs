@@ -27,6 +27,7 @@ use crate::run::sip::{self, SipOptions};
 use crate::run::store::{self, Parts};
 use crate::run::switch::{self, Places, SwitchEnds, SwitchHandle};
 use crate::sys::clock;
+use crate::sys::memory;
 use crate::sys::signal::{self, Signal};
 use crate::sys::thread::{Death, Spawner};
 
@@ -38,6 +39,7 @@ const STORE_STOP_MAX: Duration = Duration::from_secs(5);
 /// Runs the service until it is told to stop. `Ok` means that everything ended in order.
 pub fn run() -> Result<(), Fault> {
     let environment = Environment::read()?;
+    memory::share_heaps();
     let (died, deaths) = unbounded();
     let spawner = Spawner::new(died);
     let (tell, signals) = unbounded();
