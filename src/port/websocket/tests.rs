@@ -74,11 +74,12 @@ fn both_sides_talk_and_close_without_origin_or_subprotocol() {
 
 #[test]
 fn a_stalled_peer_is_noticed_and_reading_goes_on() {
-    let (endpoint, address, server) = serve(|mut tcp| {
+    let (noticed, was_noticed) = crossbeam_channel::bounded(1);
+    let (endpoint, address, server) = serve(move |mut tcp| {
         let (request, rest) = read_request(&mut tcp).unwrap();
         let mut socket = upgrade(tcp, &request, rest).unwrap();
         socket.send("still here".into()).unwrap();
-        // Takes nothing until the client is gone.
+        was_noticed.recv().unwrap();
         let mut total = 0;
         while let Received::Text(text) = next_of(&mut socket) {
             total += text.len();
@@ -91,13 +92,14 @@ fn a_stalled_peer_is_noticed_and_reading_goes_on() {
     let mut client = Client::connect(&endpoint, address).unwrap();
     assert_eq!(next(&mut client), Received::Opened);
     let mut sent = 0;
-    while !client.is_stalled() && sent < 1 << 22 {
+    while !client.is_stalled() && sent < 1 << 26 {
         client.send("x".repeat(1 << 20)).unwrap();
         sent += 1 << 20;
     }
     assert!(client.is_stalled() && client.interest().write);
     client.send("end".into()).unwrap();
     assert_eq!(next(&mut client), Received::Text("still here".into()));
+    noticed.send(()).unwrap();
     while client.is_stalled() {
         let interest = client.interest();
         wait(&mut [on(client.fd().unwrap(), interest)], Some(mono() + Duration::from_secs(5))).unwrap();
