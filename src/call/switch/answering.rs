@@ -41,7 +41,7 @@ impl Switch {
         }
         let (request, number) = (live.meta.client_request.clone(), live.meta.incoming_number.clone());
         if let Err(sentence) = self.agent_for(request.as_ref(), number.as_deref()) {
-            self.agent_fault = Some(sentence.clone());
+            self.agent_fault = Some((sentence.clone(), now.mono));
             self.end(now, call, EndReason::AgentError, Some(sentence));
             return;
         }

@@ -18,7 +18,7 @@ impl Switch {
         match command {
             Command::Health => self.reply(ask, Ok(Answer::Alive)),
             Command::Readiness => {
-                let readiness = self.readiness();
+                let readiness = self.readiness(now);
                 self.reply(ask, Ok(Answer::Readiness(readiness)));
             }
             Command::Status => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
@@ -31,7 +31,7 @@ pub struct Switch {
     pub(super) zones: Zones,
     pub(super) zone: TimeZone,
     pub(super) agent: AgentSettings,
-    pub(super) agent_fault: Option<String>,
+    pub(super) agent_fault: Option<(String, Instant)>,
     pub(super) calls: BTreeMap<CallId, LiveCall>,
     pub(super) current: Option<CallId>,
     pub(super) pending: Pending,
@@ -59,7 +59,7 @@ pub struct Switch {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stopping {
-    deadline: std::time::Instant,
+    deadline: Instant,
     legs_closed: bool,
     told: bool,
 }

@@ -1,5 +1,7 @@
 //! `GET /v1/status`: what works, what is missing, and the state of everything.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::core::Switch;
@@ -9,6 +11,10 @@ use crate::call::leg::SipStatus;
 use crate::call::pending::PendingRequest;
 use crate::call::readiness::Readiness;
 
+/// A conversation that failed says so long that the agent cannot be reached. Only another call shows whether it still
+/// cannot, and who asks whether to send one must not be told no for ever.
+const AGENT_FAULT_COUNTS: Duration = Duration::from_secs(300);
+
 impl Switch {
     pub(super) fn status(&self, now: Now) -> Value {
         let missing = self.missing();
@@ -17,7 +23,7 @@ impl Switch {
         json!({
             "services": {
                 "callscoot-daemon": self.line_is_healthy(),
-                "callscoot-agent": self.agent_is_healthy(),
+                "callscoot-agent": self.agent_is_healthy(now),
                 "callscoot-api": true,
             },
             "missing": missing,
@@ -34,7 +40,7 @@ impl Switch {
                 "configured": self.agent.agent_id.is_some(),
                 "signed": self.agent.api_key.is_some(),
                 "base_url": self.agent.base_url,
-                "last_error": self.agent_fault,
+                "last_error": self.agent_fault.as_ref().map(|(sentence, _)| sentence),
             },
         })
     }
@@ -56,7 +62,7 @@ impl Switch {
 
     /// The truth of `services` for machines that only want to know whether to send calls here. Who asks needs no
     /// token, so no server's own words are in it: they may name a number.
-    pub(super) fn readiness(&mut self) -> Readiness {
+    pub(super) fn readiness(&mut self, now: Now) -> Readiness {
         if std::mem::take(&mut self.store_refused) {
             // What was refused is tried by nobody. This is, until it succeeds: so the store learns that it works.
             self.records.push(Record::SeqReserved(self.reserved_seq));
@@ -72,7 +78,7 @@ impl Switch {
                     .to_owned(),
             },
         });
-        let agent = (!self.agent_is_healthy()).then(|| match self.agent.agent_id {
+        let agent = (!self.agent_is_healthy(now)).then(|| match self.agent.agent_id {
             None => "no agent is configured: set ELEVENLABS_AGENT_ID in elevenagents.env".to_owned(),
             Some(_) => "the last conversation failed: see agent in /v1/status".to_owned(),
         });
@@ -80,8 +86,9 @@ impl Switch {
         Readiness { telephony, agent, api, storage: None }
     }
 
-    fn agent_is_healthy(&self) -> bool {
-        self.agent.agent_id.is_some() && self.agent_fault.is_none()
+    fn agent_is_healthy(&self, now: Now) -> bool {
+        let has_failed = |(_, at): &(String, Instant)| now.mono < *at + AGENT_FAULT_COUNTS;
+        self.agent.agent_id.is_some() && !self.agent_fault.as_ref().is_some_and(has_failed)
     }
 
     fn line_is_healthy(&self) -> bool {

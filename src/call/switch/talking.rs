@@ -99,7 +99,7 @@ impl Switch {
                 self.metrics.agent_errors.inc(["failure"]);
                 log::warn!(target: "callscoot::call", "{call}: {error}");
                 self.agent_fault_told(now, call, &error);
-                self.agent_fault = Some(error.clone());
+                self.agent_fault = Some((error.clone(), now.mono));
                 self.end(now, call, EndReason::AgentError, Some(error));
             }
         }

@@ -203,6 +203,8 @@ fn readiness_is_the_truth_of_the_services_and_repeats_no_word_of_a_server() {
     let error = "the agent service is down".to_owned();
     world.agent(call, AgentEvent::Ended(AgentEnd::Failed { error }));
     assert!(readiness(&mut world).agent.is_some_and(|fault| fault.contains("/v1/status")));
+    world.pass(Duration::from_secs(301));
+    assert_eq!(readiness(&mut world).agent, None, "only the next call would show whether it is still so");
     world.input(Input::Stop);
     assert_eq!(readiness(&mut world).api.as_deref(), Some("the service is stopping"));
     assert_eq!(world.ask(Command::Health), Some(Ok(Answer::Alive)));
