@@ -121,10 +121,8 @@ class Service:
         assert reply.status_code in (202, 409), reply.text
 
     def have_a_call(self):
-        if not (call := self.current_call()):
-            self.until("a free line", lambda: self.dial() == 202)
-            call = self.until("the call", self.current_call)
-        return call
+        # The phone may still be busy with the call before, and refuse.
+        return self.until("a call", lambda: self.current_call() or (self.dial() and self.current_call()))
 
     def current_call(self):
         return self.get("/v1/current-call")["current_call"]
