@@ -19,6 +19,8 @@ use support::wait::{stays_away, until_is};
 
 /// In `make test`.
 const IDLE: Duration = Duration::from_secs(3);
+/// Longer than the timers that the end of a call or a client leaves: SIP's T4, a stream's comment, tiny_http's threads.
+const TIMERS: Duration = Duration::from_millis(5500);
 /// A stream's comment wakes its writer, the gate (twice: bytes in, bytes out) and a reader of the clock.
 const WAKES_OF_A_COMMENT_MAX: u64 = 6;
 /// A stream says so often that it lives.
@@ -34,12 +36,12 @@ fn after_a_call() -> Service {
     service
 }
 
-/// Waits until all threads sleep: what each was woken for so far.
+/// Waits until all threads sleep, and no timer of a few seconds is left to wake one: how often each was woken so far.
 fn at_rest(service: &mut Service) -> BTreeMap<u32, (String, u64)> {
     let process = service.process();
     let look = || {
         let before = process.wakes();
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(TIMERS);
         (before, process.wakes())
     };
     until_is("all threads to sleep", look, |(before, now)| before == now).1

@@ -50,7 +50,7 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
             let before = patch.get(key).or_else(|| current.get(key)).cloned().unwrap_or_default();
             let value = match value(kind(key, &before), &before, change)? {
                 Typed::Value(value) => value,
-                Typed::Ask => secret(key, change)?,
+                Typed::Ask => secret(key)?,
             };
             patch.insert(key.to_owned(), value);
         }
@@ -193,7 +193,7 @@ fn json_of(text: &str) -> Result<Value, Fault> {
 }
 
 /// Asked for on a terminal, else the first line of standard input.
-fn secret(key: &str, _: Change<'_>) -> Result<Value, Fault> {
+fn secret(key: &str) -> Result<Value, Fault> {
     let line = terminal::hidden_line(&format!("{key}: ")).map_err(Fault::refused("the terminal"))?;
     let line = line.ok_or_else(|| Fault::Interrupted("nothing was changed".into()))?;
     if line.is_empty() {

@@ -104,7 +104,7 @@ impl Watch<'_> {
                     ended |= self.session != ALL && event["event_type"] == "call_ended";
                     each(&event)?;
                 }
-                Ok(Input::Alive) => *away = Away::default(),
+                Ok(Input::Alive) => away.is_there(),
                 Ok(Input::Over(_)) if ended => return Ok(None),
                 // Only a service that is away may come back: what it refuses now, it refuses again.
                 Ok(Input::Over(Some(error @ (ApiError::Refused { .. } | ApiError::Answer(_))))) => {
@@ -176,4 +176,23 @@ fn watch_person(spawner: &Spawner, tell: &Sender<Input>, unread: bool) -> Result
         }
     };
     spawner.spawn(Role::Watcher, gone).map(drop).map_err(Fault::refused("a thread"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_only_said_that_it_lives_is_waited_for_when_it_goes_away() {
+        let client = ApiClient::new("http://127.0.0.1:1", None);
+        let mut watch = Watch { client: &client, session: ALL, after: None, unread: true };
+        let (tell, inputs) = bounded(WAITING_EVENTS_MAX);
+        let mut away = Away::default();
+        for input in [Input::Event(Some(7), Box::default()), Input::Alive, Input::Over(None)] {
+            tell.send(input).unwrap();
+        }
+        assert!(watch.listen(&inputs, &mut away, &mut |_| Ok(())).unwrap().is_some());
+        assert!(away.was_there && away.since.is_none());
+        assert_eq!(watch.after, Some(7));
+    }
 }

@@ -105,9 +105,10 @@ impl Ask {
         plain.into_iter().find(|(ask, _)| *ask == self).map(|(_, command)| command)
     }
 
-    /// Whether asking again does no harm when no answer came: all but what acts a second time.
+    /// Whether asking again does no harm when no answer came: all but what acts a second time, and a codec that the
+    /// phone no longer waits for.
     pub(super) fn may_be_repeated(&self) -> bool {
-        !matches!(self, Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting)
+        !matches!(self, Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting | Self::TakeCodec(_))
     }
 
     /// Whether the connection cannot be used when the phone refuses this.
