@@ -13,7 +13,7 @@ pub(super) fn said(event: &Value) -> Option<(&'static str, Tone, String)> {
         "call_started" => note("the call begins"),
         "agent_session_started" => note("the agent gets ready while it rings"),
         "ws_connected" => note("connected to the agent service"),
-        "ws_reconnect" => note("the agent service is connected again"),
+        "ws_reconnect" => note("the agent service is tried again"),
         "conversation_started" => note("the conversation has begun"),
         "transcript_final" => Some(("caller", Tone::Strong, words("text"))),
         "agent_response_started" => note("the agent speaks"),
