@@ -76,12 +76,13 @@ impl Calls {
     /// A call whose counters nobody else holds has left its thread: they are final.
     fn forget_ended(&mut self) {
         let Self { live, ended } = self;
-        live.retain(|counters| {
-            let lives = Arc::strong_count(counters) > 1;
-            if !lives {
+        live.retain_mut(|counters| {
+            // Unlike a look at its count, being the only owner means to see all that the others wrote.
+            let has_ended = Arc::get_mut(counters).is_some();
+            if has_ended {
                 add(ended, counters);
             }
-            lives
+            !has_ended
         });
     }
 }

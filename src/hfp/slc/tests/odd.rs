@@ -108,6 +108,22 @@ fn a_codec_chosen_between_a_command_and_its_end_is_taken_within_half_a_second() 
 }
 
 #[test]
+fn a_phone_that_chooses_codecs_for_ever_and_answers_nothing_fills_no_queue() {
+    let mut unit = Unit::up(ALL);
+    for _ in 0..200 {
+        unit.hear("\r\n+BCS: 2\r\n");
+        unit.sent();
+        unit.wait(Duration::from_millis(500));
+    }
+    unit.slc.command(unit.now, Command::Hangup);
+    unit.sent();
+    assert!(
+        !unit.events.iter().any(|event| matches!(event, Event::Refused(..))),
+        "there is room for the user"
+    );
+}
+
+#[test]
 fn a_codec_that_is_not_ours_is_answered_with_ours_hfp_4_11_3() {
     let mut unit = Unit::up(ALL);
     unit.hear("\r\n+BCS: 3\r\n");
