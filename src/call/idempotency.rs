@@ -21,8 +21,13 @@ const VALID: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keys known at once, one every four seconds all day. Beyond that a request with a new key is refused until the
 /// oldest is a day old: to forget one early could dial twice.
 pub const KEYS_MAX: usize = 20_000;
-/// Bytes of all their answers in the database. Beyond that likewise.
-pub const ANSWERS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one request under a key, as compact JSON: its answer tells it again, and is kept for all that time. A long
+/// prompt fits; what is longer is refused at once, and only that.
+pub const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all their answers in the database. Beyond that as with the keys. Ordinary answers, of one or two KiB, reach
+/// `KEYS_MAX` before; of the longest there may be one every twenty seconds all day. Room for `KEYS_MAX` of those would
+/// be 1.2 GiB, too much of a small SD card.
+pub const ANSWERS_BYTES_MAX: usize = 256 << 20;
 
 /// SHA-256 of something: of a fixed size however long that is, and with no word of it inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
+use serde_json::Value;
 
 use super::bus::Bus;
 use super::sse::Stream;
@@ -23,6 +24,7 @@ use crate::call::api::{Access, Action, Read, Response, Routed, Selection, Select
 use crate::call::command::{Answer, Command, Reply, SessionRef};
 use crate::call::session::SessionId;
 use crate::port::http::{Gate, Incoming, Server, Stop};
+use crate::port::machine;
 use crate::port::store::{Reader, StoreError};
 use crate::sys::clock::mono;
 use crate::sys::thread::{Role, Spawner};
@@ -129,6 +131,7 @@ pub fn spawn(spawner: &Spawner, options: HttpOptions, ask: Ask, bus: Bus) -> io:
         bus,
         token,
         machine_name: machine_name(),
+        state_dir: options.state_dir.clone(),
         allowed: options.allowed,
         metrics: options.metrics,
         stream_reader: Arc::new(Mutex::new(open_reader()?)),
@@ -171,6 +174,7 @@ struct Shared {
     bus: Bus,
     token: Option<Secret>,
     machine_name: String,
+    state_dir: PathBuf,
     allowed: Allowed,
     metrics: Arc<Metrics>,
     stream_reader: Arc<Mutex<Reader>>,
@@ -216,7 +220,10 @@ impl Shared {
     /// What the switch answers. It knows live calls only: whether the session it refuses ever was, the store knows.
     fn asked(&self, command: Command, reader: &Reader) -> Result<Response, Response> {
         let id = command.session_id().cloned();
-        let reply = (self.ask)(command).map_err(|error| Response::busy(&error.to_string()))?;
+        let mut reply = (self.ask)(command).map_err(|error| Response::busy(&error.to_string()))?;
+        if let Ok(Answer::Status(status)) = &mut reply {
+            self.add_space(status);
+        }
         if let (Some(id), Err(_)) = (id, &reply)
             && !reader.session_exists(id.as_str()).map_err(|e| unreadable(&e))?
         {
@@ -228,6 +235,16 @@ impl Shared {
             return Ok(Response::replayed(status, body));
         }
         Ok(Response::of(reply))
+    }
+
+    /// To the status: the room where the service keeps what it keeps. Here, because a file system that hangs may hold
+    /// up those who ask, but no call.
+    fn add_space(&self, status: &mut Value) {
+        let space = machine::space(&self.state_dir).ok();
+        if let Some(Value::Object(service)) = status.get_mut("service") {
+            service.insert("disk_free_bytes".into(), space.map(|space| space.free_bytes).into());
+            service.insert("disk_total_bytes".into(), space.map(|space| space.total_bytes).into());
+        }
     }
 
     /// The session that is meant; `None` when `current` means none now.
@@ -267,7 +284,7 @@ impl Shared {
                 let id = self.session(session)?.ok_or_else(unknown)?;
                 let events =
                     reader.agent_events(id.as_str()).map_err(|e| unreadable(&e))?.ok_or_else(unknown)?;
-                let id = serde_json::Value::from(id.as_str());
+                let id = Value::from(id.as_str());
                 format!(r#"{{"session_id":{id},"events":{}}}"#, list(&events))
             }
         };

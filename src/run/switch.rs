@@ -26,7 +26,6 @@ use crate::call::journal::Batch;
 use crate::call::leg::LegCommand;
 use crate::call::switch::{AskId, Input, Output, Switch};
 use crate::port::config_file::Seen;
-use crate::port::machine;
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Undelivered, mailbox};
 use crate::sys::thread::{Role, Spawner};
@@ -37,7 +36,7 @@ const INBOX_MAX: usize = 1024;
 const AGENT_MAIL_MAX: usize = 256;
 /// How long a reporting thread waits for room before it says that a report was lost.
 const REPORT_WAIT: Duration = Duration::from_secs(1);
-/// How long a client's question may take.
+/// How long a client's question may take, from asking to the answer.
 const ASK_WAIT: Duration = Duration::from_secs(5);
 /// How long a probe may take: the one who asks has a limit of its own, often of a second or a few.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
@@ -84,14 +83,14 @@ impl SwitchHandle {
     /// Asks, and waits for the answer.
     pub fn ask(&self, command: Command) -> Result<Reply, AskError> {
         let is_probe = matches!(command, Command::Health | Command::Readiness);
-        let wait = if is_probe { PROBE_WAIT } else { ASK_WAIT };
+        let deadline = clock::mono() + if is_probe { PROBE_WAIT } else { ASK_WAIT };
         let (reply, answered) = bounded(1);
         let mail = Mail::Ask { command: Box::new(command), reply };
-        self.inbox.send_timeout(mail, wait).map_err(|error| match error {
+        self.inbox.send_deadline(mail, deadline).map_err(|error| match error {
             crossbeam_channel::SendTimeoutError::Timeout(_) => AskError::Busy,
             crossbeam_channel::SendTimeoutError::Disconnected(_) => AskError::Stopping,
         })?;
-        answered.recv_timeout(wait).map_err(|error| match error {
+        answered.recv_deadline(deadline).map_err(|error| match error {
             RecvTimeoutError::Timeout => AskError::Busy,
             RecvTimeoutError::Disconnected => AskError::Stopping,
         })
@@ -238,21 +237,19 @@ impl Shell {
         }
     }
 
-    /// To the status and the readiness: what only this floor knows of the machine.
+    /// To the status and the readiness: what only this thread knows of the machine. Nothing that asks a file system,
+    /// which may be slow or hang: the calls would with it.
     fn with_machine(&self, mut reply: Reply) -> Reply {
         if let Ok(Answer::Status(Value::Object(status))) = &mut reply {
             status.insert("realtime".into(), self.ends.media.realtime().into());
             status.insert("clock_synced".into(), clock::is_synchronised().into());
             let places = &self.ends.places;
-            let space = machine::space(&places.state_dir).ok();
             let service = json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "pid": std::process::id(),
                 "config_file": places.config_file,
                 "env_file": places.env_file,
                 "state_dir": places.state_dir,
-                "disk_free_bytes": space.map(|space| space.free_bytes),
-                "disk_total_bytes": space.map(|space| space.total_bytes),
             });
             status.insert("service".into(), service);
         }

@@ -3,7 +3,7 @@
 use super::body::Fields;
 use super::request::Request;
 use super::response::Response;
-use crate::call::idempotency::{Fingerprint, Keyed};
+use crate::call::idempotency::{Fingerprint, Keyed, REQUEST_BYTES_MAX};
 
 /// Characters of a key, each of one byte.
 const KEY_BYTES_MAX: usize = 255;
@@ -21,9 +21,16 @@ pub(super) fn keyed(
             "Idempotency-Key must be 1 to 255 visible ASCII characters, in quotes or without",
         )
     })?;
+    let body = fields.canonical();
+    if body.len() > REQUEST_BYTES_MAX {
+        return Err(Response::problem(
+            413,
+            "with an Idempotency-Key the body may be 64 KiB at most, because the answer repeats it and is kept for a day",
+        ));
+    }
     Ok(Some(Keyed {
         key: Fingerprint::of(&[key.as_bytes()]),
-        request: Fingerprint::of(&[endpoint.as_bytes(), fields.canonical().as_bytes()]),
+        request: Fingerprint::of(&[endpoint.as_bytes(), body.as_bytes()]),
     }))
 }
 
@@ -122,6 +129,19 @@ mod tests {
         for target in ["/v1/outbound-calls", "/v1/pending-call-requests"] {
             assert_eq!(asked(target, None, r#"{"number":"1"}"#), Ok(None));
             assert_eq!(asked(target, Some(""), r#"{"number":"1"}"#), Err(400));
+        }
+    }
+
+    #[test]
+    fn under_a_key_the_body_is_bounded_without_one_it_is_not() {
+        let body = |bytes: usize| {
+            let frame = r#"{"metadata":{"a":""},"number":"1"}"#;
+            frame.replace(r#""""#, &format!(r#""{}""#, "x".repeat(bytes - frame.len())))
+        };
+        for target in ["/v1/outbound-calls", "/v1/pending-call-requests"] {
+            assert!(asked(target, Some("k"), &body(REQUEST_BYTES_MAX)).unwrap().is_some());
+            assert_eq!(asked(target, Some("k"), &body(REQUEST_BYTES_MAX + 1)), Err(413));
+            assert_eq!(asked(target, None, &body(REQUEST_BYTES_MAX + 1)), Ok(None));
         }
     }
 }
