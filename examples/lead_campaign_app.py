@@ -282,13 +282,15 @@ class Campaign:
                 return str(reply.get("session_id") or self.client.wait_for_session_start())
             except CallScootClientError as error:
                 failure = error
-            if failure.status == 400:
+            if failure.status in (400, 413):
                 raise failure
             if failure.status in (401, 403, 404, 421):
                 raise Stop(f"the service refuses this program: {failure}", 1)
             # Whether the service had begun to call is not known where its answer is missing.
             unsure = unsure or failure.status not in (409, 429)
-            if failure.status == 409 and not self.line_was_busy():
+            # With a time to wait, the first try is still running there: that is no answer yet.
+            is_answer = failure.status == 409 and failure.retry_after_sec is None
+            if is_answer and not self.line_was_busy():
                 refusals += 1
                 if refusals >= REFUSALS_MAX:
                     raise failure

@@ -138,5 +138,39 @@ class Leads(unittest.TestCase):
         self.assertIn(b"call_status", self.read())
 
 
+class Dialling(unittest.TestCase):
+    def dial(self, *answers):
+        """What `dial` comes to, and how often it waited, when the service with no call answers like that."""
+        client = mock.create_autospec(campaign.CallScootClient, instance=True)
+        client.queue_outbound_call.side_effect = answers
+        client.list_calls.return_value = {"calls": []}
+        client.current_call.return_value = None
+        leads = mock.Mock(get=lambda row, column: "", own_columns=list, rows=[[]])
+        dialling = campaign.Campaign(client, leads, campaign.options_of(["leads.csv"]))
+        for end in (dialling._stop_pipe, dialling._stop_told):
+            self.addCleanup(os.close, end)
+        waits = []
+        dialling.pause = waits.append
+        with mock.patch("builtins.print"):
+            try:
+                return dialling.dial(0, [], False), waits
+            except campaign.CallScootClientError as error:
+                return error.status, waits
+
+    def test_a_first_try_that_still_runs_is_waited_for_and_is_no_refusal(self):
+        stalled = campaign.CallScootClientError(503, "storage", retry_after_sec=1.0)
+        running = campaign.CallScootClientError(409, "still running", retry_after_sec=1.0)
+        session, waits = self.dial(stalled, *[running] * 9, {"session_id": "s"})
+        self.assertEqual((session, len(waits)), ("s", 10))
+        self.assertGreaterEqual(min(waits), 1.0)
+
+    def test_a_lead_is_given_up_when_refused_often_or_for_good(self):
+        refused = campaign.CallScootClientError(409, "never dialled")
+        status, waits = self.dial(*[refused] * campaign.REFUSALS_MAX)
+        self.assertEqual((status, len(waits)), (409, campaign.REFUSALS_MAX - 1))
+        for status in (400, 413):
+            self.assertEqual(self.dial(campaign.CallScootClientError(status, "wrong")), (status, []))
+
+
 if __name__ == "__main__":
     unittest.main()
