@@ -25,7 +25,7 @@ pub(super) fn keyed(
     if body.len() > REQUEST_BYTES_MAX {
         return Err(Response::problem(
             413,
-            "with an Idempotency-Key the body may be 64 KiB at most, because the answer repeats it and is kept for a day",
+            "with an Idempotency-Key the body may be 64 KiB at most: the answer repeats it and is kept for a day",
         ));
     }
     Ok(Some(Keyed {
