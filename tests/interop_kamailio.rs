@@ -124,7 +124,7 @@ fn a_stop_takes_the_registration_back() {
     let company = Kamailio::start("MD5");
     let mut service = Service::start(&account(&company, PASSWORD), None);
     registered(&service);
-    assert!(service.process().terminate().0.success());
+    assert!(service.process().terminate().success());
 
     let mut phone =
         Baresip::start(Phone { user: NUMBER, registrar: Some(company.port()), ..Phone::default() });

@@ -62,20 +62,27 @@ fn crowd_beside_a_call(service: &mut Service, agent: &Agent, peer: &Peer) -> u64
     let mut conversation = agent.conversation();
     service.phase(&id, "active");
     let mut crowd = Crowd::join(service.api.port(), &id);
-    let (over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (patched, stalled) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let most_kb = thread::scope(|scope| {
         for client in 0..4 {
-            let (over, served, api) = (&over, &served, service.api.clone());
+            let (over, asked, api) = (&over, &asked, service.api.clone());
+            let (patched, stalled) = (&patched, &stalled);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let status = if client % 2 == 0 {
-                        api.get("/v1/status").0
-                    } else {
-                        let latency = 40 + served.load(Ordering::Relaxed) % 50;
-                        api.patch("/v1/config", &json!({"latency_msec": latency})).0
+                    if client % 2 == 0 {
+                        assert_eq!(api.get("/v1/status").0, 200);
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
+                    let latency = 40 + patched.load(Ordering::Relaxed) % 50;
+                    let counter = match api.patch("/v1/config", &json!({"latency_msec": latency})).0 {
+                        200 => patched,
+                        // A disk that stalls for seconds.
+                        503 => stalled,
+                        status => panic!("{status}"),
                     };
-                    assert_eq!(status, 200);
-                    served.fetch_add(1, Ordering::Relaxed);
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -113,10 +120,11 @@ fn crowd_beside_a_call(service: &mut Service, agent: &Agent, peer: &Peer) -> u64
         assert_eq!(events, &told, "reader {reader}");
     }
     println!(
-        "{READERS} readers heard {} events each; {DEAF} read nothing; {} other requests",
+        "{READERS} readers heard {} events each; {DEAF} read nothing; {asked:?} questions, {patched:?} changes, \
+         {stalled:?} of 503",
         told.len(),
-        served.load(Ordering::Relaxed),
     );
+    assert!(patched.into_inner() > 10 * stalled.into_inner(), "most changes are made");
     most_kb
 }
 

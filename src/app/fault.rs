@@ -105,7 +105,7 @@ impl Fault {
 
     /// What to do about it, where the sentence itself does not say.
     pub fn next_step(&self) -> Option<&'static str> {
-        let Self::Service(ApiError::Refused { status, message }) = self else { return None };
+        let Self::Service(ApiError::Refused { status, message, .. }) = self else { return None };
         match (status, message.as_str()) {
             (401, _) => Some(
                 "set CALLSCOOT_API_TOKEN to the service's token, in the environment or in the service's \

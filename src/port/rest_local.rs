@@ -36,10 +36,23 @@ pub enum ApiError {
         status: u16,
         /// The member `error`.
         message: String,
+        /// `Retry-After`: when to ask again.
+        retry_after: Option<Duration>,
     },
     /// An answer that is no JSON.
     #[error("the service's answer cannot be read: {0}")]
     Answer(String),
+}
+
+impl ApiError {
+    /// Whether the same question may well be answered later: the service is gone, slow, full or ill.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..=599),
+            Self::Answer(_) => false,
+        }
+    }
 }
 
 /// A client of one service.
@@ -189,6 +202,8 @@ impl ApiClient {
     ) -> Result<Value, ApiError> {
         let mut response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
+        let retry_after = response.headers().get("Retry-After").and_then(|field| field.to_str().ok());
+        let retry_after = retry_after.and_then(|text| text.trim().parse::<u32>().ok());
         let text = response
             .body_mut()
             .with_config()
@@ -203,6 +218,7 @@ impl ApiClient {
         let body = body.unwrap_or_default();
         let message =
             body.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned();
-        Err(ApiError::Refused { status: status.as_u16(), message })
+        let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds.into()));
+        Err(ApiError::Refused { status: status.as_u16(), message, retry_after })
     }
 }

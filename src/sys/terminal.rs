@@ -1,6 +1,6 @@
 //! The terminal of a command: how wide it is, a line that it does not show, a reader that has left.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcgetwinsize, tcsetattr};
@@ -9,8 +9,8 @@ use super::wait::{Interest, on, wait};
 
 /// Ctrl-C as the terminal sends it.
 const INTERRUPT: u8 = 3;
-/// Bytes of a hidden line at most; what follows is left.
-const LINE_BYTES_MAX: u64 = 4096;
+/// A hidden line has fewer bytes, its end included: at so many the kernel has cut what was typed, in silence.
+const LINE_BYTES_MAX: usize = 4096;
 
 /// Whether a person reads standard output.
 pub fn is_shown() -> bool {
@@ -24,11 +24,11 @@ pub fn columns() -> Option<usize> {
 }
 
 /// One line from standard input, without its end; `None` when the person pressed Ctrl-C. At a terminal the prompt
-/// is shown and what is typed is not.
+/// is shown and what is typed is not. A line that is too long is `InvalidData`.
 pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        return read_line().map(|line| Some(text_of(line)));
+        return read_line(stdin.lock()).map(|line| Some(text_of(line)));
     }
     let before = tcgetattr(&stdin)?;
     let mut hidden = before.clone();
@@ -39,7 +39,8 @@ pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
     // Only then the prompt: what is typed after it is hidden.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
     let mut prompted = io::stderr();
-    let line = write!(prompted, "{prompt}").and_then(|()| prompted.flush()).and_then(|()| read_line());
+    let line =
+        write!(prompted, "{prompt}").and_then(|()| prompted.flush()).and_then(|()| read_line(stdin.lock()));
     tcsetattr(&stdin, OptionalActions::Flush, &before)?;
     let line = line?;
     if line.last() == Some(&INTERRUPT) {
@@ -51,15 +52,18 @@ pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
 }
 
 /// Up to a line end, the end of input, or Ctrl-C.
-fn read_line() -> io::Result<Vec<u8>> {
+fn read_line(mut input: impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    let mut limited = io::Read::take(io::stdin().lock(), LINE_BYTES_MAX);
     loop {
-        let bytes = limited.fill_buf()?;
+        let bytes = input.fill_buf()?;
         let end = bytes.iter().position(|byte| matches!(*byte, b'\n' | INTERRUPT));
         let taken = end.map_or(bytes.len(), |at| at + 1);
         line.extend(bytes.iter().take(taken));
-        limited.consume(taken);
+        input.consume(taken);
+        if line.len() >= LINE_BYTES_MAX {
+            let why = format!("longer than {} bytes", LINE_BYTES_MAX - 2);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         if end.is_some() || taken == 0 {
             return Ok(line);
         }
@@ -73,4 +77,19 @@ fn text_of(line: Vec<u8>) -> String {
 /// Waits until nobody can read standard output any more: `… | head -1` has what it wants.
 pub fn wait_until_unread() -> io::Result<()> {
     wait(&mut [on(io::stdout().as_fd(), Interest::NONE)], None).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_whole_or_refused() {
+        let most = "x".repeat(LINE_BYTES_MAX - 2);
+        assert_eq!(text_of(read_line(format!("{most}\nmore").as_bytes()).unwrap()), most);
+        for long in [format!("{most}x\n"), format!("{most}xx"), "x".repeat(3 * LINE_BYTES_MAX)] {
+            assert_eq!(read_line(long.as_bytes()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        assert_eq!(read_line(&b"ab\x03cd"[..]).unwrap(), b"ab\x03");
+    }
 }

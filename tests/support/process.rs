@@ -114,11 +114,10 @@ impl Process {
         until(&format!("the end of {name}"), || self.child.try_wait().unwrap())
     }
 
-    /// Sends SIGTERM; how it ended and how long that took.
-    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
-        let start = Instant::now();
+    /// Sends SIGTERM; how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        (self.ended(), start.elapsed())
+        self.ended()
     }
 
     /// `kill -9`, and waits until it is gone.

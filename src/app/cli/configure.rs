@@ -1,5 +1,7 @@
 //! `callscoot configure`: the keys with their values, and changes typed as people type.
 
+use std::io::ErrorKind;
+
 use serde_json::{Map, Value};
 
 use super::desk::{Output, client};
@@ -194,7 +196,10 @@ fn json_of(text: &str) -> Result<Value, Fault> {
 
 /// Asked for on a terminal, else the first line of standard input.
 fn secret(key: &str) -> Result<Value, Fault> {
-    let line = terminal::hidden_line(&format!("{key}: ")).map_err(Fault::refused("the terminal"))?;
+    let line = terminal::hidden_line(&format!("{key}: ")).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => Fault::Usage(format!("{key} is {error}")),
+        _ => Fault::refused("the terminal")(error),
+    })?;
     let line = line.ok_or_else(|| Fault::Interrupted("nothing was changed".into()))?;
     if line.is_empty() {
         return Err(Fault::Usage(format!("{key} was empty; `callscoot configure {key}=` clears it")));

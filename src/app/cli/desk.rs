@@ -32,7 +32,7 @@ pub(super) fn session_path(id: &str, below: &str) -> String {
 pub(super) fn of_session<T>(id: &str, answer: Result<T, ApiError>) -> Result<T, Fault> {
     answer.map_err(|error| match &error {
         ApiError::Refused { status: 404, .. } if id == CURRENT => no_call(),
-        ApiError::Refused { status: 409, message } => match message.as_str() {
+        ApiError::Refused { status: 409, message, .. } => match message.as_str() {
             "no active call" if id == CURRENT => no_call(),
             "no active call" => Fault::NoCall(format!("{id} has ended")),
             "nothing to answer" => Fault::NoCall("nothing rings: there is nothing to answer".into()),

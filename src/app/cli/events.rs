@@ -1,5 +1,7 @@
 //! `callscoot events`: what happened in a call, or happens.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::desk::{CURRENT, Output, client, current_id, of_session, session_path};
@@ -31,46 +33,72 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
     let client = client()?;
     let mut printer = Printer::new(options.output.json, options.session == ALL);
     if options.follow {
-        let (session, after) = match options.session.as_str() {
-            ALL => (ALL.to_owned(), last_seq(&client)?),
-            CURRENT => (current_id(&client)?, None),
-            id => (id.to_owned(), None),
+        let (session, past) = match options.session.as_str() {
+            ALL => (ALL.to_owned(), past(&client)?),
+            CURRENT => (current_id(&client)?, Past::default()),
+            id => (id.to_owned(), Past::default()),
         };
-        let watch = Watch { client: &client, session: &session, after, unread: false };
-        return watch.run(|event| printer.print(event));
+        let watch = Watch { client: &client, session: &session, after: past.after, unread: false };
+        return watch.run(|event| if past.holds(event) { Ok(()) } else { printer.print(event) });
     }
-    let sessions = if options.session == ALL {
-        let calls = client.get(&format!("/v1/calls?limit={LISTED_SESSIONS}"))?;
-        let ids = calls["calls"].as_array().into_iter().flatten().rev();
-        ids.filter_map(|meta| meta["id"].as_str().map(ToOwned::to_owned)).collect()
-    } else {
-        vec![options.session.clone()]
-    };
+    let sessions = if options.session == ALL { listed(&client)? } else { vec![options.session.clone()] };
     for id in sessions {
-        let body = of_session(&id, client.get(&session_path(&id, "/events")))?;
-        for event in body["events"].as_array().into_iter().flatten() {
-            printer.print(event)?;
+        for event in stored(&client, &id)? {
+            printer.print(&event)?;
         }
     }
     Ok(())
 }
 
-/// The number of the newest event: whoever follows all calls wants what comes, not what was.
-fn last_seq(client: &ApiClient) -> Result<Option<u64>, Fault> {
-    let calls = client.get("/v1/calls?limit=1")?;
-    let Some(id) = calls["calls"][0]["id"].as_str() else { return Ok(None) };
-    let body = client.get(&session_path(id, "/events"))?;
-    let known = body["events"].as_array().map_or(0, Vec::len);
-    let mut last = None;
-    // A call that is on has a stream without an end: no more is read than is known to be there.
-    let stored = client.events(id, None)?.filter_map(|streamed| match streamed {
+/// The last sessions, the oldest first.
+fn listed(client: &ApiClient) -> Result<Vec<String>, Fault> {
+    let calls = client.get(&format!("/v1/calls?limit={LISTED_SESSIONS}"))?;
+    let ids = calls["calls"].as_array().into_iter().flatten().rev();
+    Ok(ids.filter_map(|meta| meta["id"].as_str().map(ToOwned::to_owned)).collect())
+}
+
+/// A session's events so far.
+fn stored(client: &ApiClient, id: &str) -> Result<Vec<Value>, Fault> {
+    let mut body = of_session(id, client.get(&session_path(id, "/events")))?;
+    match body["events"].take() {
+        Value::Array(events) => Ok(events),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What was before the watching: whoever follows all calls wants what comes.
+#[derive(Default)]
+struct Past {
+    /// A number up to which nothing is new.
+    after: Option<u64>,
+    /// Ids of the events that the last sessions had; calls overlap, so no number alone parts old from new.
+    event_ids: HashSet<String>,
+}
+
+impl Past {
+    fn holds(&self, event: &Value) -> bool {
+        event["event_id"].as_str().is_some_and(|id| self.event_ids.contains(id))
+    }
+}
+
+fn past(client: &ApiClient) -> Result<Past, Fault> {
+    let mut past = Past::default();
+    for id in listed(client)?.into_iter().rev() {
+        let events = stored(client, &id)?;
+        if past.after.is_none() && !events.is_empty() {
+            past.after = first_seq(client, &id)?;
+        }
+        past.event_ids.extend(events.iter().filter_map(|event| event["event_id"].as_str().map(Into::into)));
+    }
+    Ok(past)
+}
+
+/// The number of a session's first event, which is there.
+fn first_seq(client: &ApiClient, id: &str) -> Result<Option<u64>, Fault> {
+    Ok(client.events(id, None)?.find_map(|streamed| match streamed {
         Streamed::Event { id, .. } => id,
         Streamed::Alive => None,
-    });
-    for seq in stored.take(known) {
-        last = Some(seq);
-    }
-    Ok(last)
+    }))
 }
 
 /// Prints events one by one; a heading where another session's begin.

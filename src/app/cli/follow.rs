@@ -56,7 +56,8 @@ impl Watch<'_> {
             self.open(&spawner, &tell)?;
             match self.listen(&inputs, &mut away, &mut each)? {
                 None => return Ok(()),
-                Some(error) if !away.was_there => return Err(error.into()),
+                // What it refuses for good, it refuses again; and who was never there may never come.
+                Some(error) if !(away.was_there && error.may_pass()) => return Err(error.into()),
                 Some(error) => away.again(error, &inputs)?,
             }
         }
@@ -106,10 +107,6 @@ impl Watch<'_> {
                 }
                 Ok(Input::Alive) => away.is_there(),
                 Ok(Input::Over(_)) if ended => return Ok(None),
-                // Only a service that is away may come back: what it refuses now, it refuses again.
-                Ok(Input::Over(Some(error @ (ApiError::Refused { .. } | ApiError::Answer(_))))) => {
-                    return Err(error.into());
-                }
                 Ok(Input::Over(error)) => {
                     return Ok(Some(error.unwrap_or_else(|| self.lost("the stream broke"))));
                 }
@@ -150,11 +147,19 @@ impl Away {
             return Err(error.into());
         }
         let mut rng = clock::rng().map_err(Fault::refused("randomness"))?;
-        match inputs.recv_timeout(backoff.next_delay(&mut rng)) {
+        match inputs.recv_timeout(pause(&error, backoff.next_delay(&mut rng))) {
             Ok(Input::Stop) => Err(Fault::Interrupted("no longer watching".into())),
             Ok(Input::NobodyReads) => Err(Fault::NobodyReads),
             Ok(Input::Event(..) | Input::Alive | Input::Over(_)) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// How long to wait: as long as the service asks for, where it does.
+fn pause(error: &ApiError, own: Duration) -> Duration {
+    match error {
+        ApiError::Refused { retry_after: Some(asked_for), .. } => own.max(*asked_for).min(AWAY_MAX),
+        ApiError::Refused { .. } | ApiError::Unreachable { .. } | ApiError::Answer(_) => own,
     }
 }
 
@@ -194,5 +199,16 @@ mod tests {
         assert!(watch.listen(&inputs, &mut away, &mut |_| Ok(())).unwrap().is_some());
         assert!(away.was_there && away.since.is_none());
         assert_eq!(watch.after, Some(7));
+    }
+
+    #[test]
+    fn a_full_service_is_asked_again_when_it_says_and_one_that_refuses_is_not() {
+        let refused = |status| ApiError::Refused { status, message: String::new(), retry_after: None };
+        assert!([408, 429, 500, 503].into_iter().all(|status| refused(status).may_pass()));
+        assert!(![400, 401, 404, 421].into_iter().any(|status| refused(status).may_pass()));
+        let asked_for = Duration::from_secs(20);
+        let full = ApiError::Refused { status: 503, message: String::new(), retry_after: Some(asked_for) };
+        assert_eq!(pause(&full, PAUSE.0), asked_for);
+        assert_eq!(pause(&refused(503), PAUSE.0), PAUSE.0);
     }
 }

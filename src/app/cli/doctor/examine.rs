@@ -36,10 +36,15 @@ pub(in crate::app::cli) fn run(options: &Options) -> Result<(), Fault> {
         Ok(environment) => examine(&environment),
         Err(fault) => vec![files::environment(&fault)],
     };
-    show(&to_json(&checks), options.output.json, |_, view| render(&checks, view))?;
-    match (count(&checks, State::Fail), count(&checks, State::Warn)) {
+    let shown = show(&to_json(&checks), options.output.json, |_, view| render(&checks, view));
+    // The code must be true even if nobody reads the words.
+    verdict(&checks, options.strict).and(shown)
+}
+
+fn verdict(checks: &[Check], strict: bool) -> Result<(), Fault> {
+    match (count(checks, State::Fail), count(checks, State::Warn)) {
         (0, 0) => Ok(()),
-        (0, _) if options.strict => Err(Fault::Told(2)),
+        (0, _) if strict => Err(Fault::Told(2)),
         (0, _) => Ok(()),
         _ => Err(Fault::Told(1)),
     }
@@ -74,18 +79,32 @@ fn places(environment: &Environment, status: Option<&Value>) -> Places {
 
 /// Whether the service is on this machine.
 fn is_here(base: &str) -> bool {
+    let host = host_of(base);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+/// The host of an address, without brackets.
+pub(super) fn host_of(base: &str) -> &str {
     let authority = base.split_once("://").map_or(base, |(_, rest)| rest);
     let authority = authority.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
+    match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    };
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_verdict_is_told_by_the_code() {
+        let (good, odd) = (Check::pass("a", ""), Check::warn("b", "", ""));
+        assert!(verdict(&[good], true).is_ok());
+        assert!(verdict(std::slice::from_ref(&odd), false).is_ok());
+        assert_eq!(verdict(std::slice::from_ref(&odd), true).unwrap_err().code(), 2);
+        assert_eq!(verdict(&[odd, Check::fail("c", "", "")], false).unwrap_err().code(), 1);
+    }
 
     #[test]
     fn a_service_on_loopback_is_here() {

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use serde_json::Value;
 
 use super::check::Check;
+use super::examine::host_of;
 use crate::app::cli::view::text;
 use crate::app::environment::Environment;
 use crate::port::machine;
@@ -27,6 +28,8 @@ pub(super) fn reached(
                 format!("nothing answers at {base} ({why})"),
                 format!("curl -v {base}/v1/health"),
             ),
+            // Full, stopping, or asked for by a name that it does not know: no sign that it is something else.
+            Err(error @ ApiError::Refused { status: 421 | 503, .. }) => refusing(client.base(), error),
             Ok(_) | Err(_) => something_else(client.base(), environment.api.port(), here),
         });
         return None;
@@ -99,6 +102,20 @@ fn not_running(client: &ApiClient, environment: &Environment) -> Check {
     }
 }
 
+fn refusing(base: &str, error: &ApiError) -> Check {
+    let mend = match error {
+        ApiError::Refused { status: 421, .. } => {
+            format!("callscoot configure allowed_hosts+={}", host_of(base))
+        }
+        _ => format!("curl -v {base}/v1/health"),
+    };
+    Check::fail(
+        "service",
+        format!("what answers at {base} refuses: {}", text(&error.to_string().into())),
+        mend,
+    )
+}
+
 fn something_else(base: &str, port: u16, here: bool) -> Check {
     let holder = machine::listener_of(port).filter(|_| here);
     let who = holder.as_ref().map(|(pid, name)| format!("{name} (process {pid})"));
@@ -108,4 +125,22 @@ fn something_else(base: &str, port: u16, here: bool) -> Check {
         format!("what answers at {base} is no callscoot but {}", text(&who.into())),
         format!("CALLSCOOT_API_PORT={} callscoot serve", port.checked_add(1).unwrap_or(8789)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_refuses_for_now_or_by_name_is_not_taken_for_something_else() {
+        for (status, message, mend) in [
+            (421, "host not allowed", "callscoot configure allowed_hosts+=pi.lan"),
+            (503, "too many connections", "curl -v http://pi.lan:8788/v1/health"),
+        ] {
+            let error = ApiError::Refused { status, message: message.into(), retry_after: None };
+            let check = refusing("http://pi.lan:8788", &error);
+            assert!(check.found.contains(message), "{}", check.found);
+            assert_eq!(check.mend.as_deref(), Some(mend));
+        }
+    }
 }
