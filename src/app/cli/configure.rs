@@ -196,9 +196,12 @@ fn json_of(text: &str) -> Result<Value, Fault> {
 
 /// Asked for on a terminal, else the first line of standard input.
 fn secret(key: &str) -> Result<Value, Fault> {
-    let line = terminal::hidden_line(&format!("{key}: ")).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => Fault::Usage(format!("{key} is {error}")),
-        _ => Fault::refused("the terminal")(error),
+    let line = terminal::hidden_line(&format!("{key}: ")).map_err(|error| {
+        if error.kind() == ErrorKind::InvalidData {
+            Fault::Usage(format!("{key} is {error}"))
+        } else {
+            Fault::refused("the terminal")(error)
+        }
     })?;
     let line = line.ok_or_else(|| Fault::Interrupted("nothing was changed".into()))?;
     if line.is_empty() {

@@ -1,6 +1,6 @@
 //! `callscoot events`: what happened in a call, or happens.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -59,11 +59,8 @@ fn listed(client: &ApiClient) -> Result<Vec<String>, Fault> {
 
 /// A session's events so far.
 fn stored(client: &ApiClient, id: &str) -> Result<Vec<Value>, Fault> {
-    let mut body = of_session(id, client.get(&session_path(id, "/events")))?;
-    match body["events"].take() {
-        Value::Array(events) => Ok(events),
-        _ => Ok(Vec::new()),
-    }
+    let body = of_session(id, client.get(&session_path(id, "/events")))?;
+    Ok(body["events"].as_array().cloned().unwrap_or_default())
 }
 
 /// What was before the watching: whoever follows all calls wants what comes.
@@ -72,7 +69,7 @@ struct Past {
     /// A number up to which nothing is new.
     after: Option<u64>,
     /// Ids of the events that the last sessions had; calls overlap, so no number alone parts old from new.
-    event_ids: HashSet<String>,
+    event_ids: BTreeSet<String>,
 }
 
 impl Past {

@@ -107,7 +107,9 @@ fn refusing(base: &str, error: &ApiError) -> Check {
         ApiError::Refused { status: 421, .. } => {
             format!("callscoot configure allowed_hosts+={}", host_of(base))
         }
-        _ => format!("curl -v {base}/v1/health"),
+        ApiError::Refused { .. } | ApiError::Unreachable { .. } | ApiError::Answer(_) => {
+            format!("curl -v {base}/v1/health")
+        }
     };
     Check::fail(
         "service",
