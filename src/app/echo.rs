@@ -1,5 +1,6 @@
 //! `callscoot echo NUMBER`: a test call without an agent, through the running service, and its report.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -53,7 +54,8 @@ pub fn run(options: &Options) -> Result<(), Fault> {
     if !options.json {
         say(&format!("calling {} …", options.number));
     }
-    let call = TestCall { client, path: format!("/v1/calls/{session_id}"), stopped };
+    let call =
+        TestCall { client, path: format!("/v1/calls/{session_id}"), stopped, was_stopped: Cell::new(false) };
     let first = call.wait(ANSWER_WAIT_SEC, |meta| answered(meta) || ended(meta))?;
     if answered(&first) && !ended(&first) {
         if !options.json {
@@ -61,7 +63,11 @@ pub fn run(options: &Options) -> Result<(), Fault> {
         }
         call.wait(options.seconds, ended)?;
     }
-    report(&call.end()?, options.json)
+    let end = call.end()?;
+    if call.was_stopped.get() {
+        return Err(Fault::Interrupted("stopped; the test call is hung up".into()));
+    }
+    report(&end, options.json)
 }
 
 fn answered(meta: &Value) -> bool {
@@ -76,6 +82,7 @@ struct TestCall {
     client: ApiClient,
     path: String,
     stopped: Receiver<()>,
+    was_stopped: Cell<bool>,
 }
 
 impl TestCall {
@@ -84,7 +91,11 @@ impl TestCall {
         let until = clock::mono() + Duration::from_secs(seconds);
         loop {
             let meta = self.client.get(&self.path)?["meta"].take();
-            if done(&meta) || clock::mono() >= until || self.stopped.recv_timeout(LOOK_EVERY).is_ok() {
+            if done(&meta) || clock::mono() >= until {
+                return Ok(meta);
+            }
+            if self.stopped.recv_timeout(LOOK_EVERY).is_ok() {
+                self.was_stopped.set(true);
                 return Ok(meta);
             }
         }

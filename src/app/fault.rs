@@ -144,6 +144,10 @@ fn of_service(error: &ApiError) -> u8 {
     match error {
         ApiError::Unreachable { .. } => EX_UNAVAILABLE,
         ApiError::Answer(_) => EX_PROTOCOL,
+        // Never, while all other conflicts pass.
+        ApiError::Refused { status: 409, message, .. } if message.starts_with("emergency numbers") => {
+            EX_NOPERM
+        }
         ApiError::Refused { status, .. } => match status {
             400 | 413 | 415 | 431 => EX_DATAERR,
             401 | 403 | 421 => EX_NOPERM,

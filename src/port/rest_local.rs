@@ -39,7 +39,7 @@ pub enum ApiError {
         /// `Retry-After`: when to ask again.
         retry_after: Option<Duration>,
     },
-    /// An answer that is no JSON.
+    /// An answer that is no JSON, or a refusal without a sentence: something else sits at that port.
     #[error("the service's answer cannot be read: {0}")]
     Answer(String),
 }
@@ -214,11 +214,14 @@ impl ApiClient {
         if status.is_success() {
             return body.map_err(|error| ApiError::Answer(error.to_string()));
         }
-        // Something else may sit at that port: its refusal is one all the same.
         let body = body.unwrap_or_default();
-        let message =
-            body.get("error").and_then(Value::as_str).unwrap_or("refused without a reason").to_owned();
+        let Some(message) = body.get("error").and_then(Value::as_str) else {
+            return Err(ApiError::Answer(format!(
+                "{status} without a reason; is it callscoot at {}?",
+                self.base
+            )));
+        };
         let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds.into()));
-        Err(ApiError::Refused { status: status.as_u16(), message, retry_after })
+        Err(ApiError::Refused { status: status.as_u16(), message: message.to_owned(), retry_after })
     }
 }

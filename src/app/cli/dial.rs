@@ -86,16 +86,18 @@ fn render(queued: &Value, view: &View) -> String {
     out
 }
 
-/// `Ok` when somebody answered, whatever came then.
+/// `Ok` when somebody answered and the agent did not fail him.
 fn answered(meta: &Value) -> Result<(), Fault> {
-    if !meta["offhook_started_at"].is_null() {
+    let reason = meta["end_reason"].as_str().unwrap_or("failed").to_owned();
+    let picked_up = !meta["offhook_started_at"].is_null();
+    if picked_up && reason != "agent_error" {
         return Ok(());
     }
-    let reason = meta["end_reason"].as_str().unwrap_or("failed").to_owned();
     let detail = Some(text(&meta["end_detail"])).filter(|detail| !detail.is_empty());
     let why = reason.replace('_', " ");
+    let what = if picked_up { "answered, but no conversation" } else { "not answered" };
     let sentence =
-        format!("not answered: {}", detail.map_or_else(|| why.clone(), |detail| format!("{why} ({detail})")));
+        format!("{what}: {}", detail.map_or_else(|| why.clone(), |detail| format!("{why} ({detail})")));
     Err(Fault::NotAnswered { reason, sentence })
 }
 
@@ -114,7 +116,9 @@ mod tests {
             ["no_answer", "cancelled", "busy", "rejected", "network_error", "?"].map(code),
             [10, 10, 11, 12, 13, 13]
         );
-        assert!(answered(&json!({"offhook_started_at": "x", "end_reason": "agent_error"})).is_ok());
+        let picked_up = |reason: &str| answered(&json!({"offhook_started_at": "x", "end_reason": reason}));
+        assert!(picked_up("remote_hangup").is_ok());
+        assert_eq!(picked_up("agent_error").unwrap_err().code(), 13, "he heard nothing");
     }
 
     #[test]

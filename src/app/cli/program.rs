@@ -12,19 +12,29 @@ use crate::app::{demo, echo, out, serve, sim};
 /// What programs may rely on.
 const EXIT_CODES: &str = "\
 Exit codes:
-   0  done                              66  no such session or request
-   1  `doctor` or `echo` found a fault  69  the service cannot be reached
-   3  there is no call to do it with    70  the service failed
-  10  dial --wait: nobody answered      71  the system refused something
-  11  dial --wait: busy                 74  files or standard output cannot be used
-  12  dial --wait: refused              75  not now: no line is free, or a limit is reached
-  13  dial --wait: the call failed      76  what answers is no callscoot
-  64  the command line means nothing    77  not allowed: token, host or origin
-  65  the service refused a value       78  a setting or the line is not ready: `callscoot doctor`
+   0  done; dial --wait: answered
+   1  `doctor` or `echo` found a fault (2: `doctor --strict`, something to watch)
+   3  there is no call to do it with
+  10  dial --wait: nobody answered
+  11  dial --wait: busy
+  12  dial --wait: refused
+  13  dial --wait: the call, or its agent, failed
+  64  the command line means nothing
+  65  the service refused a value
+  66  no such session or request
+  69  the service cannot be reached
+  70  the service failed
+  71  the system refused something
+  74  files or standard output cannot be used
+  75  not now: no line is free, or a limit is reached
+  76  what answers is no callscoot
+  77  not allowed: token, host, origin, or an emergency number
+  78  a setting or the line is not ready: `callscoot doctor`
  130  Ctrl-C
 
-Where the service is found: CALLSCOOT_API_BASE, else CALLSCOOT_API_HOST and CALLSCOOT_API_PORT, with
-CALLSCOOT_API_TOKEN; from the environment, else from the elevenagents.env that the service reads.";
+Where the service is found: CALLSCOOT_API_BASE, else CALLSCOOT_API_HOST and
+CALLSCOOT_API_PORT, with CALLSCOOT_API_TOKEN; from the environment, else from the
+elevenagents.env that the service reads.";
 
 /// A telephone line for programs: make and take calls with an AI agent through a small local HTTP API.
 #[derive(Debug, Parser)]

@@ -94,6 +94,7 @@ pub struct Phone {
     status: SipStatus,
     closing: bool,
     done: bool,
+    fault: Option<String>,
 }
 
 impl Phone {
@@ -119,6 +120,7 @@ impl Phone {
             status: SipStatus::default(),
             closing: false,
             done: false,
+            fault: None,
         }
     }
 
@@ -209,6 +211,11 @@ impl Phone {
                     let local = status.local.map(|local| local.to_string());
                     let about = json!({ "local": local, "registered": status.registered, "error": status.last_error });
                     self.tell(now, "status", about);
+                    // A line that cannot be opened stays closed: there is no configuration that could change.
+                    if !status.started && status.last_error.is_some() {
+                        self.fault.clone_from(&status.last_error);
+                        self.done = true;
+                    }
                     self.status = status;
                 }
             }
@@ -327,7 +334,8 @@ impl Phone {
     }
 }
 
-/// The phone's thread: until the leg is closed, or nobody is left to tell of anything.
+/// The phone's thread: until the leg is closed, or nobody is left to tell of anything. An error when the line cannot be
+/// opened.
 pub fn run(
     mut phone: Phone,
     inputs: &Receiver<Input>,
@@ -356,5 +364,6 @@ pub fn run(
     while let Some(line) = phone.poll_line() {
         writeln!(out, "{line}")?;
     }
-    out.flush()
+    out.flush()?;
+    phone.fault.map_or(Ok(()), |fault| Err(io::Error::other(fault)))
 }

@@ -45,7 +45,8 @@ pub(super) fn reached(
             } else {
                 "a CALLSCOOT_API_TOKEN"
             };
-            let mend = format!("echo CALLSCOOT_API_TOKEN=TOKEN >> {}", environment.env_file.display());
+            let file = environment.env_file.display();
+            let mend = format!("(umask 077; echo CALLSCOOT_API_TOKEN=TOKEN >> {file})");
             checks.push(Check::fail(
                 "service",
                 format!("it runs at {} and wants {has}", client.base()),
