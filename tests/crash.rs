@@ -149,7 +149,7 @@ fn a_test_call_that_is_interrupted_is_hung_up() {
     phone.event("the answer", |event| event["event"] == "answered");
     echo.signal(Signal::INT);
     phone.event("the end of the call", |event| event["event"] == "ended");
-    echo.ended();
+    assert_eq!(echo.ended().code(), Some(130));
     assert!(echo.out().iter().any(|line| line.contains("ended: local_hangup")), "{:?}", echo.out());
 }
 

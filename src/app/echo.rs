@@ -63,11 +63,11 @@ pub fn run(options: &Options) -> Result<(), Fault> {
         }
         call.wait(options.seconds, ended)?;
     }
-    let end = call.end()?;
+    let verdict = report(&call.end()?, options.json);
     if call.was_stopped.get() {
         return Err(Fault::Interrupted("stopped; the test call is hung up".into()));
     }
-    report(&end, options.json)
+    verdict
 }
 
 fn answered(meta: &Value) -> bool {
