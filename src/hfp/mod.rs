@@ -2,7 +2,7 @@
 //!
 //! For: AT lines, the service level connection of a hands-free unit with one phone, that phone's calls and indicators,
 //! the negotiation of the audio link's codec; and the phone's side of it all, for simulated phones.
-//! Not for: RFCOMM, SCO, D-Bus, samples, or what a call is good for.
+//! Not for: RFCOMM, SCO, D-Bus, samples, or what a call is good for. `host` holds the words of the Bluetooth host, as values.
 //!
 //! ```text
 //!            bytes ──▶ at ──▶ slc ──▶ Event (calls, indicators, codec, audio)
@@ -15,6 +15,7 @@ pub mod at;
 pub mod call;
 pub mod feature;
 pub mod fuzz;
+pub mod host;
 pub mod indicator;
 pub mod slc;
 
