@@ -2,7 +2,7 @@
 //!
 //! For: AT lines, the service level connection of a hands-free unit with one phone, that phone's calls and indicators,
 //! the negotiation of the audio link's codec; and the phone's side of it all, for simulated phones.
-//! Not for: RFCOMM, SCO, D-Bus, samples, or what a call is good for. `host` holds the words of the Bluetooth host, as values.
+//! Not for: RFCOMM, SCO, D-Bus, samples, or what a call is good for. `host` has the Bluetooth host's words, as values.
 //!
 //! ```text
 //!            bytes ──▶ at ──▶ slc ──▶ Event (calls, indicators, codec, audio)

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod bus;
 pub mod echo;
+pub mod hands_free;
 pub mod http;
 pub mod link;
 pub mod media;

@@ -27,6 +27,12 @@ pub enum Role {
     SseWriter,
     /// Name resolution and REST.
     Resolver,
+    /// Phones: the Bluetooth host, their connections, their calls.
+    HandsFree,
+    /// Audio of the voice links of phones.
+    Voice,
+    /// The Android Debug Bridge.
+    Adb,
     /// Waits for signals.
     Signals,
     /// A simulated peer: `callscoot sim`.
@@ -48,6 +54,9 @@ impl Role {
             Self::HttpWorker => "http-worker",
             Self::SseWriter => "sse-writer",
             Self::Resolver => "resolver",
+            Self::HandsFree => "hands-free",
+            Self::Voice => "voice",
+            Self::Adb => "adb",
             Self::Signals => "signals",
             Self::Sim => "sim",
             Self::Watcher => "watcher",
@@ -58,13 +67,15 @@ impl Role {
     fn stack_bytes(self) -> usize {
         match self {
             Self::SseWriter => 128 << 10,
-            Self::Gate | Self::Media | Self::Signals => 256 << 10,
+            Self::Gate | Self::Media | Self::Voice | Self::Signals => 256 << 10,
             Self::Switch
             | Self::Sip
             | Self::Agent
             | Self::Store
             | Self::HttpWorker
             | Self::Resolver
+            | Self::HandsFree
+            | Self::Adb
             | Self::Sim
             | Self::Watcher => 1 << 20,
         }
