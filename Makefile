@@ -1,6 +1,6 @@
 # callscoot: what a person types. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz long docs setup clean
+.PHONY: help demo test test-bluetooth check bench fuzz long docs setup clean
 .PHONY: long-kill long-disk long-load long-idle long-fuzz long-api long-tests
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
@@ -8,7 +8,7 @@ T ?= sip_msg sdp rtp rtcp hfp_at agent_msg http_head
 SECONDS_EACH ?= 60
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## one whole call on this machine, to see and hear (target/demo)
 	@tests/setup demo
@@ -19,6 +19,10 @@ demo: ## one whole call on this machine, to see and hear (target/demo)
 test: ## everything that must hold: unit, tidy, and whole calls with real SIP peers
 	@tests/setup test
 	cargo test --locked --no-fail-fast
+
+test-bluetooth: ## whole calls over a real bluetoothd and real voice links, in a guest without radio
+	@tests/setup bluetooth
+	cargo test --locked --test bluetooth -- --ignored --nocapture
 
 check: ## what must pass before a change is taken: format, lints, tests, docs, dependencies
 	@tests/setup check

@@ -30,4 +30,5 @@ pub mod sims;
 pub mod sip;
 pub mod sipp;
 pub mod sound;
+pub mod speech;
 pub mod wait;
