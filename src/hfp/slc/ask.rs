@@ -111,6 +111,11 @@ impl Ask {
         !matches!(self, Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting | Self::TakeCodec(_))
     }
 
+    /// Whether it is answered with a line of its own before the end, always.
+    pub(super) fn is_known_by_its_line(&self) -> bool {
+        matches!(self, Self::Features | Self::IndicatorOrder | Self::IndicatorValues)
+    }
+
     /// Whether the connection cannot be used when the phone refuses this.
     pub(super) fn is_vital(&self) -> bool {
         matches!(self, Self::IndicatorOrder | Self::IndicatorValues | Self::TellIndicators)

@@ -14,6 +14,8 @@ use crate::hfp::indicator::Indicators;
 
 /// A command without an answer for this long has none.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// The question that puts the two in step again: what the user wants may be waiting behind it.
+const PROBE_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// A command that may be repeated is sent so often.
 const TRIES_MAX: u8 = 2;
 /// `AT+BCS` waits for the command before it no longer than this: the phone wants it within a second.
@@ -156,8 +158,10 @@ pub(super) enum State {
 
 pub(super) struct Outstanding {
     pub(super) ask: Ask,
-    tries: u8,
+    pub(super) tries: u8,
     since: Instant,
+    /// The line that only this command is answered with has come.
+    pub(super) reported: bool,
 }
 
 /// The connection with one phone.
@@ -173,6 +177,8 @@ pub struct Slc {
     pub(super) lists_calls: bool,
     pub(super) phone: Phone,
     pub(super) outstanding: VecDeque<Outstanding>,
+    /// Commands given up whose ends may still come: the next end is perhaps not the outstanding command's.
+    pub(super) stale: u8,
     waiting: VecDeque<(Ask, u8)>,
     codec_answer: Option<(Codec, Instant)>,
     audio: Watch,
@@ -209,6 +215,7 @@ impl Slc {
             lists_calls: true,
             phone: Phone::default(),
             outstanding: VecDeque::new(),
+            stale: 0,
             waiting: VecDeque::new(),
             codec_answer: None,
             audio: Watch::default(),
@@ -282,14 +289,19 @@ impl Slc {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.outstanding.front().is_some_and(|first| now >= first.since + ANSWER_MAX)
+        if self.answer_by().is_some_and(|by| now >= by)
             && let Some(late) = self.outstanding.pop_front()
         {
             self.counters.unanswered += 1;
-            if late.ask.may_be_repeated() && late.tries < TRIES_MAX {
+            self.stale = self.stale.saturating_add(1);
+            if self.is_probe(&late.ask) {
+                // It answers nothing at all now: what waits goes out all the same.
+            } else if late.ask.may_be_repeated() && late.tries < TRIES_MAX {
                 self.waiting.push_front((late.ask, late.tries + 1));
+                self.probe();
             } else {
                 self.unanswered(now, late.ask);
+                self.probe();
             }
         }
         match self.audio.handle_timeout(now) {
@@ -312,7 +324,7 @@ impl Slc {
         if self.state == State::Down {
             return Output::Timeout(None);
         }
-        let answer = self.outstanding.front().map(|first| (first.since + ANSWER_MAX, Why::Answer));
+        let answer = self.answer_by().map(|by| (by, Why::Answer));
         let codec = self.codec_answer.map(|(_, by)| (by, Why::CodecAnswer));
         let audio = self.audio.deadline().map(|at| (at, Why::Audio));
         Output::Timeout(earlier(earlier(answer, codec), audio))
@@ -333,6 +345,24 @@ impl Slc {
         if self.state != State::Down && !(once && self.waiting.iter().any(|(other, _)| *other == ask)) {
             self.waiting.push_back((ask, 1));
         }
+    }
+
+    /// After a command without an answer: a question whose answer is known by its line, so that an end that comes late
+    /// is told from the one that is waited for.
+    fn probe(&mut self) {
+        let waits = self.waiting.iter().any(|(ask, _)| *ask == Ask::IndicatorValues);
+        if self.state == State::Up && !waits {
+            self.waiting.push_front((Ask::IndicatorValues, 1));
+        }
+    }
+
+    fn is_probe(&self, ask: &Ask) -> bool {
+        self.state == State::Up && *ask == Ask::IndicatorValues
+    }
+
+    fn answer_by(&self) -> Option<Instant> {
+        let first = self.outstanding.front()?;
+        Some(first.since + if self.is_probe(&first.ask) { PROBE_ANSWER_MAX } else { ANSWER_MAX })
     }
 
     pub(super) fn take_codec(&mut self, now: Instant, codec: Codec) {
@@ -361,7 +391,7 @@ impl Slc {
 
     fn send(&mut self, now: Instant, ask: Ask, tries: u8) {
         self.transmits.push_back(ask.line(self.own, &self.codecs).into_bytes());
-        self.outstanding.push_back(Outstanding { ask, tries, since: now });
+        self.outstanding.push_back(Outstanding { ask, tries, since: now, reported: false });
     }
 
     /// A step of the set-up is done, or could not be.

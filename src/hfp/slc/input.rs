@@ -44,11 +44,16 @@ impl Slc {
                 if let Ok(bits) = rest.parse() {
                     self.set_features(AgFeatures(bits));
                 }
+                self.reported(&Ask::Features);
             }
             // The order stands in parentheses, the values do not.
-            "CIND" if rest.starts_with('(') => self.indicators.read_order(rest),
+            "CIND" if rest.starts_with('(') => {
+                self.indicators.read_order(rest);
+                self.reported(&Ask::IndicatorOrder);
+            }
             "CIND" => {
                 self.indicators.read_values(rest);
+                self.reported(&Ask::IndicatorValues);
                 self.tell_phone();
             }
             "CIEV" => match self.indicators.read_event(rest) {
@@ -86,6 +91,26 @@ impl Slc {
         }
     }
 
+    /// The line came that only `ask` is answered with.
+    fn reported(&mut self, ask: &Ask) {
+        if let Some(first) = self.outstanding.front_mut().filter(|first| first.ask == *ask) {
+            first.reported = true;
+        }
+    }
+
+    /// Whether this end belongs to a command that was given up. The phone ends its commands in their order, so once one
+    /// has ended that is known by its line, none before it is left; unless the line was its own first try's.
+    fn is_late(&mut self) -> bool {
+        let first = self.outstanding.front();
+        if let Some(first) = first.filter(|first| first.reported) {
+            self.stale = if first.tries == 1 { 0 } else { self.stale };
+            return false;
+        }
+        let late = self.stale > 0 && first.is_none_or(|first| first.ask.is_known_by_its_line());
+        self.stale -= u8::from(late);
+        late
+    }
+
     fn on_codec(&mut self, now: Instant, id: &str) {
         match Codec::of(id).filter(|codec| self.codecs.contains(codec)) {
             Some(codec) => self.take_codec(now, codec),
@@ -98,6 +123,10 @@ impl Slc {
         let call_failed = matches!(result, FinalResult::CallFailed(_));
         if call_failed && !self.outstanding.front().is_some_and(|first| first.ask.is_about_a_call()) {
             // Said unasked when a call is over; the indicators say it too.
+            return;
+        }
+        if self.is_late() {
+            self.counters.unasked += 1;
             return;
         }
         let Some(outstanding) = self.outstanding.pop_front() else {
@@ -113,7 +142,7 @@ impl Slc {
                 let changes = self.calls.finish();
                 self.tell_calls(now, changes);
             }
-            (Ask::Dial(_), FinalResult::Ok) => self.follow_calls(now),
+            (Ask::Dial(_) | Ask::IndicatorValues, FinalResult::Ok) => self.follow_calls(now),
             (_, FinalResult::Ok) => {}
             (ask, refused) => self.not_done(now, ask, Self::refusal(refused)),
         }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One command is outstanding; only `AT+BCS` does not wait for its turn longer than half a second. What the phone says
-//! between a command and its end is heard at once.
+//! between a command and its end is heard at once. After a command without an end `AT+CIND?` brings the two in step
+//! again: its own line tells a late end from the one that is waited for.
 
 mod ask;
 mod audio;

@@ -210,16 +210,65 @@ fn dialling_is_never_tried_twice_but_answering_is() {
     let mut unit = Unit::up(ALL);
     unit.slc.command(unit.now, Command::Dial(Number::parse("5550199").unwrap()));
     unit.slc.command(unit.now, Command::Answer);
-    assert_eq!(unit.sent(), ["ATD5550199;"]);
-    unit.wait(Duration::from_secs(5));
-    assert_eq!(unit.sent(), ["ATA"]);
-    assert!(matches!(unit.events.last(), Some(Event::Refused(Command::Dial(_), Refusal::NoAnswer))));
-    unit.wait(Duration::from_secs(5));
-    assert_eq!(unit.sent(), ["ATA"]);
-    unit.wait(Duration::from_secs(5));
+    let mut sent = unit.sent();
+    for _ in 0..20 {
+        unit.wait(Duration::from_secs(1));
+        sent.extend(unit.sent());
+    }
+    // Between two tries it is asked whether the phone answers at all; what waits goes out two seconds later.
+    assert_eq!(sent, ["ATD5550199;", "AT+CIND?", "ATA", "AT+CIND?", "ATA", "AT+CIND?"]);
+    let refused = unit.events.iter().filter(|event| matches!(event, Event::Refused(_, Refusal::NoAnswer)));
+    assert_eq!(refused.count(), 2);
+}
+
+#[test]
+fn a_late_end_is_not_taken_for_the_end_of_the_next_command() {
+    let mut unit = Unit::up(ALL);
+    unit.slc.command(unit.now, Command::Dial(Number::parse("5550199").unwrap()));
+    unit.slc.command(unit.now, Command::Dtmf('1'));
     unit.sent();
-    assert!(matches!(unit.events.last(), Some(Event::Refused(Command::Answer, Refusal::NoAnswer))));
-    assert_eq!(unit.slc.counters().unanswered, 3);
+    unit.wait(Duration::from_secs(5));
+    assert_eq!(unit.sent(), ["AT+CIND?"]);
+    unit.hear("\r\nOK\r\n");
+    assert_eq!(unit.sent(), Vec::<String>::new(), "that was the end of dialling");
+    unit.hear("\r\n+CIND: 0,2,0\r\n\r\nOK\r\n");
+    assert_eq!(unit.sent(), ["AT+VTS=1"]);
+    unit.hear("\r\nERROR\r\n");
+    assert_eq!(unit.sent(), ["AT+CLCC"], "the indicators moved meanwhile");
+    assert_eq!(unit.events.last(), Some(&Event::Refused(Command::Dtmf('1'), Refusal::ByPhone(None))));
+    assert_eq!(unit.slc.counters().unasked, 1);
+}
+
+#[test]
+fn an_end_that_never_comes_is_not_waited_for() {
+    let mut unit = Unit::up(ALL);
+    unit.slc.command(unit.now, Command::Dtmf('1'));
+    unit.slc.command(unit.now, Command::Dtmf('2'));
+    unit.sent();
+    unit.wait(Duration::from_secs(5));
+    assert_eq!(unit.sent(), ["AT+CIND?"]);
+    unit.hear("\r\n+CIND: 0,0,0\r\n\r\nOK\r\n");
+    assert_eq!(unit.sent(), ["AT+VTS=2"]);
+    unit.hear("\r\nERROR\r\n");
+    unit.sent();
+    assert_eq!(unit.events.last(), Some(&Event::Refused(Command::Dtmf('2'), Refusal::ByPhone(None))));
+}
+
+#[test]
+fn a_phone_that_is_slow_at_the_start_is_set_up_all_the_same() {
+    let mut unit = Unit::new();
+    unit.sent();
+    unit.wait(Duration::from_secs(5));
+    assert_eq!(unit.sent(), ["AT+BRSF=950"]);
+    // Both are answered in the end, and so is what comes after them, each one step late.
+    unit.hear("\r\n+BRSF: 4095\r\n\r\nOK\r\n");
+    assert_eq!(unit.sent(), ["AT+BAC=2,1"]);
+    unit.hear("\r\n+BRSF: 4095\r\n\r\nOK\r\n");
+    assert_eq!(unit.sent(), ["AT+CIND=?"]);
+    unit.hear("\r\nOK\r\n");
+    assert_eq!(unit.sent(), Vec::<String>::new(), "that was the end of the codecs");
+    unit.hear("\r\n+CIND: (\"call\",(0,1)),(\"callsetup\",(0-3)),(\"callheld\",(0-2))\r\n\r\nOK\r\n");
+    assert_eq!(unit.sent(), ["AT+CIND?"]);
 }
 
 #[test]
