@@ -122,6 +122,13 @@ pub enum Event {
     Adapter(Adapter),
     /// It was unplugged.
     AdapterGone(String),
+    /// What was asked of an adapter was not done, in the host's own words.
+    AdapterRefused {
+        /// `hci0`.
+        adapter: String,
+        /// Why.
+        sentence: String,
+    },
     /// A device is new, or changed.
     Device(Device),
     /// It was removed.
