@@ -134,6 +134,7 @@ impl Service {
         metrics.at_scrape(move |metrics| totals.report(metrics));
         let ends = SwitchEnds {
             legs,
+            phones: Err("this build has no Bluetooth".into()),
             store,
             media,
             media_bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),

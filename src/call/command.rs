@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::conversation::Overrides;
 use super::idempotency::{Fingerprint, Keyed};
 use super::pending::PendingRequest;
+use super::phones::Place;
 use super::readiness::Readiness;
 use super::session::SessionId;
 
@@ -107,6 +108,8 @@ pub enum Command {
     Answer(SessionRef),
     /// `POST …/hangup`.
     Hangup(SessionRef),
+    /// `POST …/handover`.
+    HandOver(SessionRef, Place),
 }
 
 impl Command {
@@ -116,7 +119,8 @@ impl Command {
             Self::ContextualUpdate(session, _)
             | Self::UserMessage(session, _)
             | Self::Answer(session)
-            | Self::Hangup(session) => match session {
+            | Self::Hangup(session)
+            | Self::HandOver(session, _) => match session {
                 SessionRef::Id(id) => Some(id),
                 SessionRef::Current => None,
             },
@@ -181,6 +185,15 @@ pub enum Answer {
         backend: &'static str,
         /// Which session.
         session: SessionId,
+    },
+    /// The call's audio is on its way.
+    HandingOver {
+        /// `hfp` or `adb`.
+        backend: &'static str,
+        /// Which session.
+        session: SessionId,
+        /// Where to.
+        to: Place,
     },
     /// The call is being hung up.
     HangingUp {

@@ -64,6 +64,10 @@ pub enum AgentCommand {
     ContextualUpdate { text: String },
     /// Counts as the caller's words, starts a turn. Before the conversation has begun it waits.
     UserMessage { text: String },
+    /// The phone's owner speaks on the call now: be silent, and hear nothing.
+    Hold,
+    /// He has given it back.
+    Resume,
     /// The call is over: close the socket, report what is still known, then `Ended`.
     Close,
 }

@@ -33,6 +33,9 @@ pub mod agent_event {
         CONTEXTUAL_UPDATE_QUEUED = "contextual_update_queued",
         USER_MESSAGE_QUEUED = "user_message_queued",
         EXTERNAL_COMMAND = "external_command",
+        AUDIO_MOVED = "audio_moved",
+        AUDIO_NOT_MOVED = "audio_not_moved",
+        AUDIO_LOST = "audio_lost",
         CLIENT_ERROR = "client_error",
         UNHANDLED_EVENT = "unhandled_event",
         CALL_ENDED = "call_ended",
@@ -54,6 +57,9 @@ pub mod call_event {
         ELEVENAGENTS_RECONNECT = "elevenagents_reconnect",
         ELEVENAGENTS_ERROR = "elevenagents_error",
         SIP_CALL_STATE_CHANGED = "sip_call_state_changed",
+        AUDIO_MOVED = "audio_moved",
+        AUDIO_NOT_MOVED = "audio_not_moved",
+        AUDIO_LOST = "audio_lost",
         ASSISTANT_SUMMARY = "assistant_summary",
         SESSION_FINISHED = "session_finished",
     }
@@ -131,6 +137,11 @@ impl EventWriter {
             caller_spoke: false,
             active_tool: None,
         }
+    }
+
+    /// The other party's number became known.
+    pub fn caller_is(&mut self, number: &str) {
+        self.caller_id = Some(number.to_owned());
     }
 
     /// One event of the stream; its context is that after the event.

@@ -69,6 +69,16 @@ pub enum Place {
     Agent,
 }
 
+impl Place {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Handset => "handset",
+            Self::Agent => "agent",
+        }
+    }
+}
+
 /// Who moved it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mover {
@@ -76,6 +86,16 @@ pub enum Mover {
     Us,
     /// The owner did it on the handset, or something else that the phone is connected to took it.
     Phone,
+}
+
+impl Mover {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Phone => "phone",
+        }
+    }
 }
 
 /// What the phones report. Calls that the owner makes or takes on the handset are not reported at all.

@@ -220,6 +220,8 @@ impl Conversation {
                     self.input(now, Input::ContextualUpdate(text));
                 }
                 Ok(Some(AgentCommand::UserMessage { text })) => self.input(now, Input::UserMessage(text)),
+                Ok(Some(AgentCommand::Hold)) => self.input(now, Input::Hold),
+                Ok(Some(AgentCommand::Resume)) => self.input(now, Input::Resume),
                 Ok(Some(AgentCommand::Close)) | Err(_) => {
                     self.input(now, Input::Close);
                     return;

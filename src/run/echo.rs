@@ -51,8 +51,13 @@ fn run(mut talker: TalkerEnd, commands: &Mailbox<AgentCommand>) -> io::Result<()
                     talker.open_uplink();
                 }
                 Ok(Some(AgentCommand::Close)) | Err(Closed) => return Ok(()),
-                // Nobody here understands words.
-                Ok(Some(AgentCommand::ContextualUpdate { .. } | AgentCommand::UserMessage { .. })) => {}
+                // Nobody here understands words, and while the audio is elsewhere there is nothing to send back.
+                Ok(Some(
+                    AgentCommand::ContextualUpdate { .. }
+                    | AgentCommand::UserMessage { .. }
+                    | AgentCommand::Hold
+                    | AgentCommand::Resume,
+                )) => {}
                 Ok(None) => break,
             }
         }

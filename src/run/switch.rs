@@ -13,8 +13,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde_json::{Map, Value, json};
 
 use super::agent;
+use super::hands_free::{self, Told};
 use super::http::AskError;
-use super::link::TalkerEnd;
+use super::link::{self, TalkerEnd};
 use super::media::{MediaPool, MediaReport};
 use super::resolver::Resolver;
 use super::store::{StoreFault, StoreHandle};
@@ -23,8 +24,9 @@ use crate::call::command::{Answer, Command, Reply};
 use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan, Engine};
 use crate::call::journal::Batch;
-use crate::call::leg::LegCommand;
-use crate::call::switch::{AskId, Input, Output, Switch};
+use crate::call::leg::{LegCommand, LegEnd};
+use crate::call::phones::{PhoneCommand, PhoneEnd, PhoneEvent, Phones};
+use crate::call::switch::{AskId, AudioPath, Carrier, Input, Output, Switch};
 use crate::port::config_file::Seen;
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Undelivered, mailbox};
@@ -63,6 +65,15 @@ impl SwitchHandle {
     /// Tells the switch what happened. Waits a little for room; then it is lost, loudly.
     pub fn tell(&self, input: Input) {
         self.mail(Mail::Input(Box::new(input)));
+    }
+
+    /// Tells the switch what the hands-free thread told.
+    pub fn told(&self, told: Told) {
+        self.tell(match told {
+            Told::Event(event) => Input::Phone(event),
+            Told::MediaSeen { call, silent_ms } => Input::MediaSeen { call, silent_ms },
+            Told::MediaClosed { call, measured } => Input::MediaClosed { call, measured },
+        });
     }
 
     fn mail(&self, mail: Mail) {
@@ -107,6 +118,8 @@ pub struct SwitchInbox {
 pub struct SwitchEnds {
     /// SIP.
     pub legs: MailSender<LegCommand>,
+    /// The phones, or why there are none, in a sentence.
+    pub phones: Result<MailSender<hands_free::Mail>, String>,
     /// Dropped at the end, which lets the store finish.
     pub store: StoreHandle,
     /// RTP.
@@ -169,6 +182,10 @@ struct Shell {
 
 impl Shell {
     fn run(mut self, inbox: &Receiver<Mail>) {
+        if let Err(sentence) = &self.ends.phones {
+            let phones = Phones { fault: Some(sentence.clone()), ..Phones::default() };
+            self.inputs.push_back(Input::Phone(PhoneEvent::Phones(Box::new(phones))));
+        }
         loop {
             let deadline = match self.drain() {
                 Drained::Until(deadline) => deadline,
@@ -208,18 +225,26 @@ impl Shell {
                 Output::Leg(command) => self.command_legs(command),
                 Output::AgentBegin(plan) => self.begin_agent(*plan),
                 Output::Agent { call, command } => self.command_agent(call, command),
-                Output::MediaOpen { call } => self.open_media(call),
+                Output::Phone(command) => self.command_phones(command),
+                Output::MediaOpen { call, carrier } => self.open_media(call, carrier),
                 Output::MediaStart { call, line } => self.ends.media.start(call, line),
-                Output::MediaLook { call } => {
+                Output::MediaLook { call, carrier: Carrier::Phone } => {
+                    self.mail_phones(hands_free::Mail::MediaLook { call });
+                }
+                Output::MediaLook { call, carrier: Carrier::Sip } => {
                     let silent_for = self.ends.media.report(call).and_then(|report| report.silent_for);
                     if let Some(silent_for) = silent_for {
                         let silent_ms = silent_for.as_millis() as u64;
                         self.inputs.push_back(Input::MediaSeen { call, silent_ms });
                     }
                 }
-                Output::MediaClose { call } => {
+                Output::MediaClose { call, carrier } => {
                     self.links.remove(&call);
                     self.agents.remove(&call);
+                    // Whoever has the audio tells what was measured.
+                    if carrier == Carrier::Phone && self.mail_phones(hands_free::Mail::MediaClose { call }) {
+                        continue;
+                    }
                     let measured = self.close_media(call).map(|report| report.to_json()).unwrap_or_default();
                     self.inputs.push_back(Input::MediaClosed { call, measured });
                 }
@@ -270,6 +295,46 @@ impl Shell {
         }
     }
 
+    /// False when nobody will answer.
+    fn mail_phones(&self, mail: hands_free::Mail) -> bool {
+        let Ok(phones) = &self.ends.phones else { return false };
+        match phones.send(mail) {
+            Ok(()) => return true,
+            Err(Undelivered::Full(_)) => {
+                log::error!("the hands-free thread's mailbox is full: a command was lost");
+            }
+            Err(Undelivered::Gone(_)) => log::error!("the hands-free thread is gone"),
+        }
+        false
+    }
+
+    /// What is asked of phones that are not there has an answer, too.
+    fn command_phones(&mut self, command: PhoneCommand) {
+        let answer = match &command {
+            PhoneCommand::Dial { call, .. } | PhoneCommand::Answer { call } => Some(PhoneEvent::Ended {
+                call: *call,
+                end: PhoneEnd::Leg(LegEnd::Failed),
+                detail: "there is no hands-free thread".into(),
+            }),
+            PhoneCommand::Reject { call, .. } | PhoneCommand::Hangup { call } => {
+                Some(PhoneEvent::Ended { call: *call, end: PhoneEnd::PhoneLost, detail: String::new() })
+            }
+            PhoneCommand::Close => Some(PhoneEvent::Closed),
+            PhoneCommand::Configure(_)
+            | PhoneCommand::HandOver { .. }
+            | PhoneCommand::OpenPairingWindow { .. }
+            | PhoneCommand::ClosePairingWindow
+            | PhoneCommand::AnswerPairing { .. }
+            | PhoneCommand::Connect { .. }
+            | PhoneCommand::Disconnect { .. }
+            | PhoneCommand::Trust { .. }
+            | PhoneCommand::Remove { .. } => None,
+        };
+        if !self.mail_phones(hands_free::Mail::Command(command)) {
+            self.inputs.extend(answer.map(Input::Phone));
+        }
+    }
+
     fn commit(&mut self, batch: Batch) {
         if let Err(fault) = self.ends.store.send(batch) {
             self.store_failed(fault);
@@ -293,15 +358,28 @@ impl Shell {
         Some(report)
     }
 
-    fn open_media(&mut self, call: CallId) {
-        let port = match self.ends.media.open(call, self.ends.media_bind) {
-            Ok((port, talker)) => {
-                self.links.insert(call, talker);
-                Ok(port)
-            }
-            Err(error) => Err(error.to_string()),
+    fn open_media(&mut self, call: CallId, carrier: Carrier) {
+        let path = match carrier {
+            Carrier::Sip => match self.ends.media.open(call, self.ends.media_bind) {
+                Ok((port, talker)) => {
+                    self.links.insert(call, talker);
+                    Ok(AudioPath::Rtp { port })
+                }
+                Err(error) => Err(error.to_string()),
+            },
+            Carrier::Phone => match link::link() {
+                Ok((end, talker)) => {
+                    if self.mail_phones(hands_free::Mail::MediaOpen { call, end }) {
+                        self.links.insert(call, talker);
+                        Ok(AudioPath::VoiceLink)
+                    } else {
+                        Err("there is no hands-free thread".into())
+                    }
+                }
+                Err(error) => Err(error.to_string()),
+            },
         };
-        self.inputs.push_back(Input::MediaOpened { call, port });
+        self.inputs.push_back(Input::MediaOpened { call, path });
     }
 
     fn begin_agent(&mut self, plan: AgentPlan) {

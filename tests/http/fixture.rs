@@ -184,6 +184,9 @@ fn ask(switch: Arc<Mutex<FakeSwitch>>) -> Ask {
                 Err(Refusal { retry_after_sec: Some(9), ..Refusal::new(RefusalKind::Budget, "spent") })
             }
             Command::Answer(_) => Err(Refusal::new(RefusalKind::Conflict, "nothing to answer")),
+            Command::HandOver(_, to) => {
+                Ok(Answer::HandingOver { backend: "hfp", session: SessionId::new("20261122-085107-+49"), to })
+            }
             Command::Hangup(_) => {
                 Ok(Answer::HangingUp { backend: "sip", session: SessionId::new("20261122-085107-+49") })
             }

@@ -23,6 +23,8 @@ pub enum ClientMessage {
     ContextualUpdate { text: String },
     /// Counts as the caller's words.
     UserMessage { text: String },
+    /// Somebody is active: the agent shall not speak for a moment.
+    UserActivity,
     /// A type that this program never sends; the simulated service passes over it.
     Other { kind: String },
 }
@@ -57,6 +59,7 @@ impl ClientMessage {
                 json!({"type": "contextual_update", "text": text}).to_string()
             }
             Self::UserMessage { text } => json!({"type": "user_message", "text": text}).to_string(),
+            Self::UserActivity => json!({"type": "user_activity"}).to_string(),
             Self::Other { kind } => json!({"type": kind}).to_string(),
         }
     }
@@ -96,6 +99,7 @@ impl ClientMessage {
             }
             "contextual_update" => Self::ContextualUpdate { text: words()? },
             "user_message" => Self::UserMessage { text: words()? },
+            "user_activity" => Self::UserActivity,
             _ => Self::Other { kind: field::cut(&kind, 64) },
         })
     }
@@ -139,6 +143,7 @@ mod tests {
             }),
             words.prop_map(|text| ClientMessage::ContextualUpdate { text }),
             words.prop_map(|text| ClientMessage::UserMessage { text }),
+            Just(ClientMessage::UserActivity),
             prop::collection::btree_map("[a-z]{1,8}", words.prop_map(Value::from), 0..4).prop_map(
                 |members| {
                     ClientMessage::Initiation(

@@ -31,6 +31,10 @@ pub enum Input<'a> {
     UserMessage(String),
     /// The line's progress: blocks that left the ring, and those of them that were played.
     Line { taken: u64, played: u64 },
+    /// Somebody else speaks on the call: be silent, and hear nothing.
+    Hold,
+    /// The call is back.
+    Resume,
     /// End it.
     Close,
 }
@@ -85,7 +89,7 @@ pub enum Output {
 }
 
 /// Why there is a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
     /// The service must accept the conversation.
     Metadata,
@@ -93,6 +97,8 @@ pub enum Why {
     Error,
     /// The farewell was said and the service must close.
     Farewell,
+    /// The service must be kept from speaking into a call that is at the handset.
+    Hold,
     /// The line must have played what is left.
     Drain,
     /// The last packet must have reached the ear.

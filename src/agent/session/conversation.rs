@@ -12,6 +12,7 @@ use super::tools::Tools;
 use crate::agent::format::AudioFormat;
 use crate::agent::message::ClientMessage;
 use crate::agent::playout::Playout;
+use crate::base::time::earlier;
 
 /// From initiation to metadata.
 pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +50,11 @@ pub struct Session {
     pub(super) playout: Playout,
     pub(super) is_audible: bool,
     pub(super) cut: Option<u64>,
+    /// The newest of the service's numbers that came with audio.
+    pub(super) last_event_id: Option<u64>,
+    /// Somebody else speaks on the call; when the service is reminded of it next.
+    pub(super) held: Option<Instant>,
+    pub(super) input_format: Option<AudioFormat>,
     pub(super) replies: Replies,
     pub(super) tools: Tools,
     pub(super) faults: Faults,
@@ -75,6 +81,9 @@ impl Session {
             playout: Playout::new(AudioFormat::Pcm16000),
             is_audible: false,
             cut: None,
+            last_event_id: None,
+            held: None,
+            input_format: None,
             replies: Replies::default(),
             tools: Tools::default(),
             faults: Faults::default(),
@@ -107,7 +116,7 @@ impl Session {
             Input::Binary => self.fault("the agent service sent a binary message, which was dropped".into()),
             Input::Closed { code, reason } => self.closed(now, code, reason),
             Input::CallerAudio(audio) => {
-                if matches!(self.state, State::Talking) {
+                if matches!(self.state, State::Talking) && self.held.is_none() {
                     self.transmit(&ClientMessage::Audio(audio.to_vec()));
                 }
             }
@@ -117,6 +126,8 @@ impl Session {
                 self.playout.heard(taken, played);
                 self.line_moved(now);
             }
+            Input::Hold => self.hold(now),
+            Input::Resume => self.resume(),
             Input::Close => self.end(End::Closed),
         }
     }
@@ -142,6 +153,7 @@ impl Session {
                 }
             }
             Why::Farewell => self.end(End::Finished),
+            Why::Hold => self.keep_quiet(now),
             Why::Drain | Why::LineTail => {
                 if let State::Draining { end, .. } = &self.state {
                     let end = end.clone();
@@ -177,7 +189,10 @@ impl Session {
         let own = match &self.state {
             State::Idle | State::Open | State::Ended => None,
             State::Initiated { deadline } => Some((*deadline, Why::Metadata)),
-            State::Talking => self.farewell_deadline.map(|deadline| (deadline, Why::Farewell)),
+            State::Talking => earlier(
+                self.farewell_deadline.map(|deadline| (deadline, Why::Farewell)),
+                self.held.map(|beat| (beat, Why::Hold)),
+            ),
             State::Draining { deadline, played_at, .. } => Some(match played_at {
                 Some(played_at) => (*played_at + LINE_TAIL, Why::LineTail),
                 None => (*deadline, Why::Drain),
@@ -234,6 +249,7 @@ impl Session {
         let Some((conversation_id, input, output)) = self.metadata.take() else { return };
         self.state = State::Talking;
         self.playout.set_format(output);
+        self.input_format = Some(input);
         self.event(Event::Started { conversation_id, input, output });
         for message in std::mem::take(&mut self.waiting) {
             self.transmit(&message);

@@ -13,6 +13,7 @@ mod contract;
 mod conversation;
 mod ending;
 mod faults;
+mod hold;
 mod initiation;
 mod replies;
 mod service;

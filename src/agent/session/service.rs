@@ -31,7 +31,7 @@ impl Session {
             ServerMessage::Ping { event_id, .. } => {
                 self.outputs.push_front(Output::Transmit(ClientMessage::Pong { event_id }.to_json()));
             }
-            ServerMessage::Audio { event_id, audio } => self.agent_audio(event_id, &audio),
+            ServerMessage::Audio { event_id, audio } => self.agent_audio(now, event_id, &audio),
             ServerMessage::Metadata { conversation_id, output_format, input_format } => {
                 self.accepted(conversation_id, input_format, output_format);
             }
@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    fn agent_audio(&mut self, event_id: u64, audio: &[u8]) {
+    fn agent_audio(&mut self, now: Instant, event_id: u64, audio: &[u8]) {
         if !matches!(self.state, State::Talking) || self.cut.is_some_and(|cut| event_id <= cut) {
             self.stale_bytes += audio.len() as u64;
             return;
@@ -120,8 +120,13 @@ impl Session {
         if audio.is_empty() {
             return;
         }
+        self.last_event_id = self.last_event_id.max(Some(event_id));
         let reply = self.reply(Some(event_id));
         let dropped_ms = self.playout.push(reply, audio);
+        if self.held.is_some() {
+            self.hush(now);
+            return;
+        }
         self.is_audible = true;
         self.farewell_deadline = None;
         if dropped_ms > 0 && !std::mem::replace(&mut self.overflow_told, true) {

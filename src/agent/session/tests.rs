@@ -10,19 +10,19 @@ use crate::agent::AudioFormat;
 use crate::agent::message::{ClientMessage, ServerMessage};
 
 /// A session, its clock, and a line that plays when told to.
-struct Talk {
-    session: Session,
+pub(super) struct Talk {
+    pub(super) session: Session,
     now: Instant,
-    sent: Vec<ClientMessage>,
+    pub(super) sent: Vec<ClientMessage>,
     events: Vec<Event>,
-    flushes: usize,
+    pub(super) flushes: usize,
     closes: usize,
     taken: u64,
     played: u64,
 }
 
 impl Talk {
-    fn new(initiation: Initiation) -> Self {
+    pub(super) fn new(initiation: Initiation) -> Self {
         Self {
             session: Session::new(initiation),
             now: any_instant(),
@@ -36,7 +36,7 @@ impl Talk {
     }
 
     /// A session that talks in 8 kHz mu-law, with nothing of the start left to look at.
-    fn started() -> Self {
+    pub(super) fn started() -> Self {
         let mut talk = Self::new(Initiation::default());
         talk.input(Input::Opened);
         talk.input(Input::Begin);
@@ -46,16 +46,16 @@ impl Talk {
         talk
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(super) fn input(&mut self, input: Input<'_>) {
         self.session.handle_input(self.now, input);
         self.drain();
     }
 
-    fn server(&mut self, message: &ServerMessage) {
+    pub(super) fn server(&mut self, message: &ServerMessage) {
         self.input(Input::Text(&message.to_json()));
     }
 
-    fn pass(&mut self, by: Duration) {
+    pub(super) fn pass(&mut self, by: Duration) {
         self.now += by;
         self.session.handle_timeout(self.now);
         self.drain();
@@ -73,12 +73,12 @@ impl Talk {
         }
     }
 
-    fn events(&mut self) -> Vec<Event> {
+    pub(super) fn events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
     /// The line plays so many blocks of 20 ms.
-    fn play(&mut self, blocks: usize) {
+    pub(super) fn play(&mut self, blocks: usize) {
         for _ in 0..blocks {
             if self.session.take_block(true).is_some() {
                 self.taken += 1;
@@ -90,7 +90,7 @@ impl Talk {
     }
 }
 
-fn metadata() -> ServerMessage {
+pub(super) fn metadata() -> ServerMessage {
     ServerMessage::Metadata {
         conversation_id: "conv_1".into(),
         output_format: Some("ulaw_8000".into()),
@@ -98,7 +98,7 @@ fn metadata() -> ServerMessage {
     }
 }
 
-fn voice(event_id: u64, ms: usize) -> ServerMessage {
+pub(super) fn voice(event_id: u64, ms: usize) -> ServerMessage {
     ServerMessage::Audio { event_id, audio: vec![0x55; ms * 8] }
 }
 

@@ -135,6 +135,12 @@ fn answered(answer: Answer) -> Response {
                 "via": backend, "backend": backend, "queued": true, "answering": true, "session_id": session,
             }),
         ),
+        Answer::HandingOver { backend, session, to } => (
+            202,
+            json!({
+                "via": backend, "backend": backend, "queued": true, "to": to.as_str(), "session_id": session,
+            }),
+        ),
         Answer::HangingUp { backend, session } => {
             (202, json!({"via": backend, "backend": backend, "queued": true, "session_id": session}))
         }
@@ -193,6 +199,7 @@ mod tests {
     use super::*;
     use crate::call::conversation::Overrides;
     use crate::call::pending::PendingRequest;
+    use crate::call::phones::Place;
     use crate::call::session::SessionId;
     use serde_json::Map;
 
@@ -262,6 +269,13 @@ mod tests {
                 202,
                 json!({
                     "via": "sip", "backend": "sip", "queued": true, "answering": true, "session_id": session,
+                }),
+            ),
+            (
+                Answer::HandingOver { backend: "hfp", session: session.clone(), to: Place::Handset },
+                202,
+                json!({
+                    "via": "hfp", "backend": "hfp", "queued": true, "to": "handset", "session_id": session,
                 }),
             ),
             (

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::keys::Config;
 use super::word::{SipAudioMode, SipTransport, TelephonyBackend};
 use crate::call::leg::SipAccount;
+use crate::call::phones::PhoneSettings;
 
 /// The keys that a session keeps as its `policy`.
 const POLICY_KEYS: [&str; 11] = [
@@ -71,22 +72,43 @@ impl Config {
         })
     }
 
-    /// What keeps every call over the selected backend from being made, as far as the keys tell: a sentence.
-    pub fn line_fault(&self) -> Option<&'static str> {
-        match self.selected_backend() {
-            Backend::Sip if self.sip_server.is_none() => Some("sip_server is not set"),
-            Backend::Sip => match (self.sip_transport, self.sip_audio_mode) {
-                (SipTransport::Tcp, _) => Some("sip_transport tcp is not available"),
-                (SipTransport::Tls, _) => Some("sip_transport tls is not available"),
-                (SipTransport::Udp, SipAudioMode::Direct) => Some("audio mode direct is not available"),
-                (SipTransport::Udp, SipAudioMode::Agent) => None,
-            },
-            Backend::Hfp | Backend::Adb if self.sip_server.is_some() && self.sip_username.is_none() => {
-                Some("no phone is connected; for SIP set telephony_backend to sip, or sip_username")
-            }
-            Backend::Hfp | Backend::Adb => {
-                Some("no phone is connected; for SIP set sip_server and sip_username")
-            }
+    /// What keeps every call over SIP from being made, as far as the keys tell: a sentence.
+    pub fn sip_fault(&self) -> Option<&'static str> {
+        match (self.sip_transport, self.sip_audio_mode) {
+            _ if self.sip_server.is_none() => Some("sip_server is not set"),
+            (SipTransport::Tcp, _) => Some("sip_transport tcp is not available"),
+            (SipTransport::Tls, _) => Some("sip_transport tls is not available"),
+            (SipTransport::Udp, SipAudioMode::Direct) => Some("audio mode direct is not available"),
+            (SipTransport::Udp, SipAudioMode::Agent) => None,
+        }
+    }
+
+    /// Where `auto` chose phones: how it would choose SIP.
+    pub fn sip_hint(&self) -> Option<&'static str> {
+        if self.telephony_backend != TelephonyBackend::Auto || self.selected_backend() == Backend::Sip {
+            return None;
+        }
+        Some(if self.sip_server.is_some() {
+            "for SIP set telephony_backend to sip, or sip_username"
+        } else {
+            "for SIP set sip_server and sip_username"
+        })
+    }
+
+    /// Which phones are used.
+    pub fn phone_settings(&self) -> PhoneSettings {
+        let backend = self.selected_backend();
+        let bound = |(serial, phone): (&String, &Value)| {
+            let phone = phone.as_str()?.parse().ok()?;
+            Some((serial.clone(), phone))
+        };
+        PhoneSettings {
+            in_use: backend != Backend::Sip,
+            by_adb: backend == Backend::Adb,
+            target: self.target_device.as_deref().and_then(|device| device.parse().ok()),
+            auto_select: self.auto_select_device,
+            adb_serial: self.adb_serial.clone(),
+            bindings: self.device_bindings.iter().filter_map(bound).collect(),
         }
     }
 
@@ -123,14 +145,13 @@ mod tests {
         let trunk = config(json!({"telephony_backend": "sip", "sip_server": "10.0.0.1", "sip_port": "5070"}));
         let account = trunk.sip_account().unwrap();
         assert_eq!((account.server.as_str(), account.port, account.username), ("10.0.0.1", 5070, None));
-        assert_eq!(trunk.line_fault(), None);
+        assert_eq!(trunk.sip_fault(), None);
         let bare = config(json!({"telephony_backend": "sip"}));
-        assert_eq!((bare.sip_account(), bare.line_fault()), (None, Some("sip_server is not set")));
+        assert_eq!((bare.sip_account(), bare.sip_fault()), (None, Some("sip_server is not set")));
         let tls = config(json!({"sip_server": "a", "sip_username": "1", "sip_transport": "TLS"}));
-        assert_eq!((tls.sip_account(), tls.line_fault()), (None, Some("sip_transport tls is not available")));
+        assert_eq!((tls.sip_account(), tls.sip_fault()), (None, Some("sip_transport tls is not available")));
         let direct = config(json!({"sip_server": "a", "sip_username": "1", "sip_audio_mode": "direct"}));
-        assert_eq!(direct.line_fault(), Some("audio mode direct is not available"));
-        assert!(config(json!({"telephony_backend": "hfp"})).line_fault().is_some());
+        assert_eq!(direct.sip_fault(), Some("audio mode direct is not available"));
     }
 
     #[test]

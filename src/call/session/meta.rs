@@ -189,6 +189,12 @@ pub struct SessionMeta {
     pub incoming_number: Option<String>,
     /// `sip`, `hfp` or `adb`.
     pub telephony_backend: &'static str,
+    /// The phone's serial number at the Android Debug Bridge, where it is reached there.
+    pub adb_serial: Option<String>,
+    /// The phone's address.
+    pub target_mac: Option<String>,
+    /// Its name.
+    pub target_name: Option<String>,
     /// A snapshot of the policy settings.
     pub policy: Value,
     /// `answer`, `ignore` or `reject`, once decided.
@@ -224,6 +230,9 @@ impl SessionMeta {
             direction,
             incoming_number: None,
             telephony_backend: "sip",
+            adb_serial: None,
+            target_mac: None,
+            target_name: None,
             policy: json!({}),
             policy_action: None,
             policy_reason: None,
@@ -257,9 +266,9 @@ impl SessionMeta {
             "telephony_backend": self.telephony_backend,
             "offhook_started_at": seconds(self.offhook_unix_ms),
             "offhook_started_at_ms": self.offhook_unix_ms,
-            "adb_serial": null,
-            "target_mac": null,
-            "target_name": null,
+            "adb_serial": self.adb_serial,
+            "target_mac": self.target_mac,
+            "target_name": self.target_name,
             "policy": self.policy,
             "policy_action": self.policy_action,
             "policy_reason": self.policy_reason,

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::core::Switch;
 use super::io::{Output, Why};
-use super::live::{Part, Stage};
+use super::live::{LiveCall, On, Part, Stage};
 use crate::base::time::rfc3339_seconds;
 use crate::base::{CallId, Now};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::call_event;
 use crate::call::journal::Record;
-use crate::call::leg::{LegCommand, LineAudio};
+use crate::call::phones::Place;
 use crate::call::session::{EndReason, Phase};
 
 /// How often a call is asked whether packets still come.
@@ -49,7 +49,8 @@ impl Switch {
         let Some(live) = self.calls.get_mut(&call) else { return };
         live.meta.agent_id = agent_id;
         live.media = Part::Wanted;
-        self.outputs.push_back(Output::MediaOpen { call });
+        let carrier = live.on.carrier();
+        self.outputs.push_back(Output::MediaOpen { call, carrier });
         self.changed(call);
     }
 
@@ -62,29 +63,29 @@ impl Switch {
         live.answer_wanted = true;
         live.deadlines.remove(&Why::AutoAnswer);
         match live.media {
-            Part::Open(rtp_port) => {
+            Part::Open(path) => {
                 live.stage = Stage::Answering;
-                self.outputs.push_back(Output::Leg(LegCommand::Answer { call, rtp_port }));
+                self.take_call(call, path);
             }
             Part::None | Part::Wanted | Part::Leaving | Part::Gone => self.prepare(now, call),
         }
     }
 
-    /// Both sides hear each other, or the audio changed (hold, another address).
-    pub(super) fn line_is_up(&mut self, now: Now, call: CallId, line: LineAudio) {
-        let Some(live) = self.calls.get_mut(&call).filter(|live| live.is_live()) else { return };
-        live.line = Some(line);
-        self.outputs.push_back(Output::MediaStart { call, line });
-        if live.stage == Stage::Active {
-            self.phase(now, call, if line.send { Phase::Active } else { Phase::Held });
-            return;
+    /// The other end of a call that we make is heard of: `alerting` when it rings there.
+    pub(super) fn progress(&mut self, now: Now, call: CallId, alerting: bool) {
+        if alerting && self.calls.get(&call).is_some_and(|live| live.stage == Stage::Dialing) {
+            self.phase(now, call, Phase::Alerting);
         }
+    }
+
+    /// Both sides hear each other from now on; the phase is told by who knows it.
+    pub(super) fn answered(&mut self, now: Now, call: CallId) {
+        let Some(live) = self.calls.get_mut(&call) else { return };
         live.stage = Stage::Active;
         live.answered_at = Some(now.mono);
         let rang = now.mono.saturating_duration_since(live.opened_at);
         self.metrics.call_ring.observe([live.meta.direction.as_str()], rang);
         live.meta.offhook_unix_ms = Some(now.unix_ms);
-        live.sip_code = Some(200);
         live.deadlines.remove(&Why::RingTimeout);
         live.deadlines.insert(Why::MediaLook, now.mono + MEDIA_LOOK_EVERY);
         if self.config.max_call_duration_sec > 0 {
@@ -92,8 +93,6 @@ impl Switch {
             live.deadlines.insert(Why::MaxDuration, now.mono + longest);
         }
         self.outputs.push_back(Output::Agent { call, command: AgentCommand::Activate });
-        self.sip_state(now, call, "confirmed");
-        self.phase(now, call, Phase::Active);
     }
 
     /// The call's phase changed: told, and stored with the session.
@@ -117,18 +116,6 @@ impl Switch {
         self.changed(call);
     }
 
-    /// The SIP side's own state changed: told with the last status code.
-    pub(super) fn sip_state(&mut self, now: Now, call: CallId, state: &'static str) {
-        let Some(live) = self.calls.get_mut(&call) else { return };
-        let before = live.sip_state;
-        live.sip_state = state;
-        let uri = live.remote.uri.as_ref().map(|uri| uri.0.clone());
-        let members = json!({
-            "previous_state": before, "state": state, "status_code": live.sip_code, "remote_uri": uri,
-        });
-        self.note(now, call, call_event::SIP_CALL_STATE_CHANGED, members);
-    }
-
     pub(super) fn ring_timeout(&mut self, now: Now, call: CallId) {
         let sentence = format!("not answered within {} s", self.config.ring_timeout_sec);
         self.end(now, call, EndReason::NoAnswer, Some(sentence));
@@ -146,15 +133,30 @@ impl Switch {
     pub(super) fn media_look(&mut self, now: Now, call: CallId) {
         let Some(live) = self.calls.get_mut(&call).filter(|live| live.stage == Stage::Active) else { return };
         live.deadlines.insert(Why::MediaLook, now.mono + MEDIA_LOOK_EVERY);
-        self.outputs.push_back(Output::MediaLook { call });
+        let carrier = live.on.carrier();
+        self.outputs.push_back(Output::MediaLook { call, carrier });
     }
 
     pub(super) fn media_seen(&mut self, now: Now, call: CallId, silent_ms: u64) {
         let Some(live) = self.calls.get(&call) else { return };
-        let expects_packets = live.line.is_some_and(|line| line.receive);
-        if live.stage == Stage::Active && expects_packets && silent_ms > MEDIA_SILENT_MS_MAX {
+        let silent_ms = silent_ms.min(expected_ms(live, now));
+        if live.stage == Stage::Active && silent_ms > MEDIA_SILENT_MS_MAX {
             let sentence = format!("no audio packet for {} s", silent_ms / 1000);
             self.end(now, call, EndReason::MediaTimeout, Some(sentence));
+        }
+    }
+}
+
+/// For how long packets could have come, in milliseconds: none are expected on hold, or while the owner speaks.
+fn expected_ms(live: &LiveCall, now: Now) -> u64 {
+    match &live.on {
+        On::Sip(sip) => match sip.line {
+            Some(line) if line.receive => u64::MAX,
+            Some(_) | None => 0,
+        },
+        On::Phone(phone) if phone.held || phone.audio_at == Place::Handset => 0,
+        On::Phone(phone) => {
+            phone.here_since.map_or(0, |since| now.mono.saturating_duration_since(since).as_millis() as u64)
         }
     }
 }

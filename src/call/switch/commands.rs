@@ -60,6 +60,10 @@ impl Switch {
                 let reply = self.answer_asked(now, &session);
                 self.reply(ask, reply);
             }
+            Command::HandOver(session, to) => {
+                let reply = self.hand_over(&session, to);
+                self.reply(ask, reply);
+            }
             Command::Hangup(session) => {
                 let reply = self.hangup_asked(now, &session);
                 self.reply(ask, reply);
@@ -90,7 +94,7 @@ impl Switch {
     }
 
     /// The live call that a client means; one that has ended is no active call.
-    fn named(&self, session: &SessionRef) -> Result<&LiveCall, Refusal> {
+    pub(super) fn named(&self, session: &SessionRef) -> Result<&LiveCall, Refusal> {
         let found = match session {
             SessionRef::Current => self.current.and_then(|call| self.calls.get(&call)),
             SessionRef::Id(id) => self.calls.values().find(|live| live.meta.id == *id),

@@ -16,8 +16,9 @@ use crate::call::command::Command;
 use crate::call::config::Config;
 use crate::call::idempotency::Ledger;
 use crate::call::journal::{Batch, CommitId, Record};
-use crate::call::leg::{LegCommand, LegEvent, SipAccount, SipStatus};
+use crate::call::leg::{LegCommand, SipAccount, SipStatus};
 use crate::call::pending::Pending;
+use crate::call::phones::{PhoneCommand, PhoneSettings, Phones};
 use crate::call::session::{EndReason, SessionIds};
 
 /// How long a stop may take before the process goes anyway.
@@ -42,6 +43,9 @@ pub struct Switch {
     pub(super) sip: SipStatus,
     /// The account that the leg was told to use.
     pub(super) account: Option<SipAccount>,
+    pub(super) phones: Phones,
+    /// What the phones were told to use.
+    pub(super) phone_settings: Option<PhoneSettings>,
     pub(super) patching: Patching,
     pub(super) next_seq: u64,
     pub(super) reserved_seq: u64,
@@ -60,7 +64,8 @@ pub struct Switch {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stopping {
     deadline: Instant,
-    legs_closed: bool,
+    sip_closed: bool,
+    phones_closed: bool,
     told: bool,
 }
 
@@ -85,6 +90,8 @@ impl Switch {
             outbound_started_unix_ms: recovered.outbound_started_unix_ms,
             sip: SipStatus::default(),
             account: None,
+            phones: Phones { fault: Some("Bluetooth has not answered yet".into()), ..Phones::default() },
+            phone_settings: None,
             patching: Patching::default(),
             next_seq: recovered.next_seq.max(1),
             reserved_seq: recovered.next_seq.max(1),
@@ -129,7 +136,8 @@ impl Switch {
             }
             Input::Leg(event) => self.leg_event(now, event),
             Input::Agent { call, event } => self.agent_event(now, call, event),
-            Input::MediaOpened { call, port } => self.media_opened(now, call, port),
+            Input::Phone(event) => self.phone_event(now, event),
+            Input::MediaOpened { call, path } => self.media_opened(now, call, path),
             Input::MediaSeen { call, silent_ms } => self.media_seen(now, call, silent_ms),
             Input::MediaClosed { call, measured } => self.media_closed(now, call, measured),
             Input::Committed { commit, result } => self.committed(now, commit, result),
@@ -197,7 +205,7 @@ impl Switch {
         self.metrics.calls_live.set(self.calls.len() as u64);
         self.metrics.pending_requests.set(self.pending.len() as u64);
         let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.told) else { return };
-        let all_closed = stopping.legs_closed && self.calls.is_empty();
+        let all_closed = stopping.sip_closed && stopping.phones_closed && self.calls.is_empty();
         if all_closed || stopping.deadline <= now.mono {
             stopping.told = true;
             self.outputs.push_back(Output::Stopped);
@@ -208,26 +216,35 @@ impl Switch {
         if self.stopping.is_some() {
             return;
         }
-        self.stopping = Some(Stopping { deadline: now.mono + STOPPING_MAX, legs_closed: false, told: false });
+        self.stopping = Some(Stopping {
+            deadline: now.mono + STOPPING_MAX,
+            sip_closed: false,
+            phones_closed: false,
+            told: false,
+        });
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
         for call in calls {
-            self.end(now, call, EndReason::Shutdown, None);
+            let left = self.calls.get(&call).is_some_and(LiveCall::is_at_handset);
+            let (reason, detail) = if left {
+                (EndReason::Transferred, Some("left to the handset as the service stopped".into()))
+            } else {
+                (EndReason::Shutdown, None)
+            };
+            self.end(now, call, reason, detail);
         }
         self.outputs.push_back(Output::Leg(LegCommand::Close));
+        self.outputs.push_back(Output::Phone(PhoneCommand::Close));
     }
 
-    fn leg_event(&mut self, now: Now, event: LegEvent) {
-        match event {
-            LegEvent::Incoming { call, remote } => self.incoming(now, call, remote),
-            LegEvent::Progress { call, code } => self.progress(now, call, code),
-            LegEvent::Audio { call, line } => self.line_is_up(now, call, line),
-            LegEvent::Ended { call, end, code, detail } => self.leg_ended(now, call, end, code, detail),
-            LegEvent::Status(status) => self.sip_status(status),
-            LegEvent::Closed => {
-                if let Some(stopping) = &mut self.stopping {
-                    stopping.legs_closed = true;
-                }
-            }
+    pub(super) fn sip_closed(&mut self) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.sip_closed = true;
+        }
+    }
+
+    pub(super) fn phones_closed(&mut self) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.phones_closed = true;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::call::command::{Refusal, RefusalKind};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::{Source, agent_event, call_event};
 use crate::call::journal::{CommitError, Record};
-use crate::call::leg::{LegCommand, LegEnd, RejectWhy};
+use crate::call::leg::LegEnd;
 use crate::call::session::{EndReason, Phase};
 
 /// How long leg, agent and media may take to end.
@@ -36,16 +36,8 @@ impl Switch {
         live.deadlines.clear();
         let longest = if stopping { ENDING_MAX_STOPPING } else { ENDING_MAX };
         live.deadlines.insert(Why::Ending, now.mono + longest);
-        if let Part::Open(()) = live.leg {
-            live.leg = Part::Leaving;
-            let command = match (live.stage, live.is_inbound()) {
-                (Stage::Opening | Stage::Ringing, true) => {
-                    LegCommand::Reject { call, why: reject_why(reason) }
-                }
-                _ => LegCommand::Hangup { call },
-            };
-            self.outputs.push_back(Output::Leg(command));
-        }
+        self.let_go(call, reason);
+        let Some(live) = self.calls.get_mut(&call) else { return };
         if let Part::Open(()) = live.agent {
             live.agent = Part::Leaving;
             self.outputs.push_back(Output::Agent { call, command: AgentCommand::Close });
@@ -53,7 +45,8 @@ impl Switch {
         match live.media {
             Part::Open(_) => {
                 live.media = Part::Leaving;
-                self.outputs.push_back(Output::MediaClose { call });
+                let carrier = live.on.carrier();
+                self.outputs.push_back(Output::MediaClose { call, carrier });
             }
             Part::None | Part::Wanted | Part::Leaving | Part::Gone => {}
         }
@@ -64,34 +57,12 @@ impl Switch {
         }
     }
 
-    pub(super) fn leg_ended(
-        &mut self,
-        now: Now,
-        call: CallId,
-        end: LegEnd,
-        code: Option<u16>,
-        detail: String,
-    ) {
+    /// Whatever carried the call has ended it.
+    pub(super) fn carrier_ended(&mut self, now: Now, call: CallId, reason: EndReason, detail: String) {
         let Some(live) = self.calls.get_mut(&call) else { return };
         live.leg = Part::Gone;
-        live.sip_code = code.or(live.sip_code);
-        let reason = match end {
-            LegEnd::RemoteHangup => EndReason::RemoteHangup,
-            LegEnd::LocalHangup => EndReason::LocalHangup,
-            LegEnd::Cancelled => EndReason::Cancelled,
-            LegEnd::NoAnswer => EndReason::NoAnswer,
-            LegEnd::Busy => EndReason::Busy,
-            LegEnd::Rejected => EndReason::Rejected,
-            LegEnd::NetworkError => EndReason::NetworkError,
-            LegEnd::Failed => EndReason::Failed,
-        };
         let denied = live.meta.policy_action.as_deref() == Some("ignore") && live.answered_at.is_none();
         let reason = if denied && reason == EndReason::Cancelled { EndReason::PolicyDenied } else { reason };
-        let detail = match code {
-            Some(code) => format!("{code} {detail}"),
-            None => detail,
-        };
-        self.sip_state(now, call, "disconnected");
         self.end(now, call, reason, Some(detail).filter(|detail| !detail.is_empty()));
     }
 
@@ -187,25 +158,17 @@ impl Switch {
     }
 }
 
-/// The refusal that a caller hears for a reason of ours.
-fn reject_why(reason: EndReason) -> RejectWhy {
-    match reason {
-        EndReason::Busy => RejectWhy::Busy,
-        EndReason::NoAnswer => RejectWhy::NoAnswer,
-        EndReason::LocalHangup | EndReason::PolicyDenied | EndReason::Rejected => RejectWhy::Declined,
-        EndReason::RemoteHangup
-        | EndReason::AgentHangup
-        | EndReason::Cancelled
-        | EndReason::MaxDuration
-        | EndReason::Silence
-        | EndReason::MediaTimeout
-        | EndReason::AgentError
-        | EndReason::NetworkError
-        | EndReason::PhoneLost
-        | EndReason::Voicemail
-        | EndReason::Transferred
-        | EndReason::Failed
-        | EndReason::Shutdown
-        | EndReason::RecoveredAfterCrash => RejectWhy::Failed,
+impl From<LegEnd> for EndReason {
+    fn from(end: LegEnd) -> Self {
+        match end {
+            LegEnd::RemoteHangup => Self::RemoteHangup,
+            LegEnd::LocalHangup => Self::LocalHangup,
+            LegEnd::Cancelled => Self::Cancelled,
+            LegEnd::NoAnswer => Self::NoAnswer,
+            LegEnd::Busy => Self::Busy,
+            LegEnd::Rejected => Self::Rejected,
+            LegEnd::NetworkError => Self::NetworkError,
+            LegEnd::Failed => Self::Failed,
+        }
     }
 }

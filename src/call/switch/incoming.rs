@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::core::Switch;
-use super::io::{Output, Why};
+use super::io::{Carrier, Why};
 use super::journaling::CommitFor;
-use super::live::{LiveCall, Part, Stage};
+use super::live::{LiveCall, On, Part, Stage};
 use crate::base::{CallId, Now};
+use crate::call::config::Backend;
 use crate::call::events::{EventWriter, call_event};
 use crate::call::journal::Record;
-use crate::call::leg::{LegCommand, RejectWhy, RemoteParty};
+use crate::call::leg::RemoteParty;
 use crate::call::policy::{self, Action};
 use crate::call::session::{Direction, EndReason, SessionMeta};
 use crate::call::transcript::Transcript;
@@ -19,14 +20,14 @@ use crate::call::variables;
 
 impl Switch {
     /// Someone calls: a session in any case, a line only if one is free.
-    pub(super) fn incoming(&mut self, now: Now, call: CallId, remote: RemoteParty) {
+    pub(super) fn incoming(&mut self, now: Now, call: CallId, on: On, remote: RemoteParty) {
         if self.is_stopping() {
-            self.outputs.push_back(Output::Leg(LegCommand::Reject { call, why: RejectWhy::Failed }));
+            self.refuse_unrecorded(call, &on);
             return;
         }
         let shown = remote.number.as_ref().map(|number| number.as_str().to_owned());
         let without_line = self.lines_are_taken();
-        let mut live = self.new_live(now, call, Direction::Inbound, remote, shown);
+        let mut live = self.new_live(now, call, Direction::Inbound, on, remote, shown);
         live.leg = Part::Open(());
         live.without_line = without_line;
         live.meta.agent_id = self.agent_id_for(None, live.meta.incoming_number.as_deref());
@@ -46,14 +47,14 @@ impl Switch {
         }
         let ring = Duration::from_secs(u64::from(self.config.ring_timeout_sec));
         live.deadlines.insert(Why::RingTimeout, now.mono + ring);
-        self.outputs.push_back(Output::Leg(LegCommand::Ring { call }));
+        self.tell_ringing(call);
         self.sip_state(now, call, "incoming");
         if self.config.auto_answer {
             self.apply_policy(now, call);
         }
     }
 
-    fn apply_policy(&mut self, now: Now, call: CallId) {
+    pub(super) fn apply_policy(&mut self, now: Now, call: CallId) {
         let local = self.local_time(now);
         let Some(live) = self.calls.get_mut(&call) else { return };
         let decision = policy::decide(&self.config, live.number.as_ref(), local);
@@ -69,12 +70,19 @@ impl Switch {
         match decision.action {
             Action::Answer => {
                 let delay = Duration::from_secs(u64::from(self.config.auto_answer_delay_sec));
-                if let Some(live) = self.calls.get_mut(&call) {
-                    live.deadlines.insert(Why::AutoAnswer, now.mono + delay);
+                let Some(live) = self.calls.get_mut(&call) else { return };
+                live.deadlines.entry(Why::AutoAnswer).or_insert(now.mono + delay);
+                // A phone may tell the number with its next ring: the agent shall know it from the beginning.
+                let number_may_come = live.number.is_none() && live.on.carrier() == Carrier::Phone;
+                if !number_may_come {
+                    self.prepare(now, call);
                 }
-                self.prepare(now, call);
             }
-            Action::Ignore => {}
+            Action::Ignore => {
+                if let Some(live) = self.calls.get_mut(&call) {
+                    live.deadlines.remove(&Why::AutoAnswer);
+                }
+            }
             Action::Reject => {
                 self.end(now, call, EndReason::PolicyDenied, Some(format!("603 {}", decision.reason)));
             }
@@ -95,17 +103,21 @@ impl Switch {
         now: Now,
         call: CallId,
         direction: Direction,
+        on: On,
         remote: RemoteParty,
         shown: Option<String>,
     ) -> LiveCall {
         let id = self.session_ids.mint(self.local_time(now), shown.as_deref());
-        let sip_state = match direction {
-            Direction::Inbound => "incoming",
-            Direction::Outbound => "calling",
+        let (telephony_backend, phone) = match &on {
+            On::Sip(_) => (Backend::Sip.as_str(), None),
+            On::Phone(phone) => (self.phone_backend(), phone.name.as_ref()),
         };
         let meta = SessionMeta {
             incoming_number: shown.clone(),
-            telephony_backend: self.config.selected_backend().as_str(),
+            telephony_backend,
+            adb_serial: phone.and_then(|phone| self.adb_serial_of(phone)),
+            target_mac: phone.map(|phone| phone.address.to_string()),
+            target_name: phone.map(|phone| phone.name.0.clone()),
             policy: self.config.policy_snapshot(),
             ..SessionMeta::new(id.clone(), direction, now.unix_ms)
         };
@@ -116,7 +128,7 @@ impl Switch {
             events: EventWriter::new(id, shown),
             transcript: Transcript::default(),
             opened_at: now.mono,
-            dial: None,
+            on,
             ask: None,
             asked: None,
             key: None,
@@ -125,7 +137,6 @@ impl Switch {
             leg: Part::None,
             agent: Part::None,
             media: Part::None,
-            line: None,
             echo: false,
             answer_wanted: false,
             early_messages: Vec::new(),
@@ -133,8 +144,6 @@ impl Switch {
             conversation_id: None,
             end: None,
             without_line: false,
-            sip_code: None,
-            sip_state,
             answered_at: None,
             deadlines: std::collections::BTreeMap::new(),
         }

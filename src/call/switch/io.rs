@@ -12,10 +12,32 @@ use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEvent, AgentPlan};
 use crate::call::journal::{Batch, CommitError, CommitId, Recovered};
 use crate::call::leg::{LegCommand, LegEvent, LineAudio};
+use crate::call::phones::{PhoneCommand, PhoneEvent};
 
 /// Names one question of a client until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AskId(pub u64);
+
+/// What carries a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// SIP and RTP.
+    Sip,
+    /// A phone, over Bluetooth.
+    Phone,
+}
+
+/// The way of a call's audio, once it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioPath {
+    /// RTP, received on this port.
+    Rtp {
+        /// Of UDP.
+        port: u16,
+    },
+    /// The voice link of whatever phone has the call; it has no number to tell.
+    VoiceLink,
+}
 
 /// Finds a time zone by its IANA name, the system's for `None`; `None` when there is no such zone.
 pub type Zones = Box<dyn Fn(Option<&str>) -> Option<TimeZone> + Send>;
@@ -55,12 +77,14 @@ pub struct Setup {
 pub enum Input {
     /// A client asks; answered by exactly one `Output::Reply`.
     Command { ask: AskId, command: Command },
-    /// A leg reports.
+    /// SIP reports.
     Leg(LegEvent),
+    /// The phones report.
+    Phone(PhoneEvent),
     /// The conversation of a call reports.
     Agent { call: CallId, event: AgentEvent },
-    /// `Output::MediaOpen` is done: the RTP port, or a sentence.
-    MediaOpened { call: CallId, port: Result<u16, String> },
+    /// `Output::MediaOpen` is done: the way that is open, or a sentence.
+    MediaOpened { call: CallId, path: Result<AudioPath, String> },
     /// `Output::MediaLook` is done: for how long no packet has come, in milliseconds.
     MediaSeen { call: CallId, silent_ms: u64 },
     /// `Output::MediaClose` is done: what was measured, for the session's `audio` member.
@@ -77,20 +101,22 @@ pub enum Input {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "a variant's sentence names its fields")]
 pub enum Output {
-    /// To the legs.
+    /// To SIP.
     Leg(LegCommand),
+    /// To the phones.
+    Phone(PhoneCommand),
     /// Start the conversation of a call whose media is open.
     AgentBegin(Box<AgentPlan>),
     /// To the conversation of a call.
     Agent { call: CallId, command: AgentCommand },
-    /// Open an RTP port and the audio link for a call.
-    MediaOpen { call: CallId },
-    /// The line is up, or changed.
+    /// Open the audio link for a call, over SIP with an RTP port.
+    MediaOpen { call: CallId, carrier: Carrier },
+    /// Over SIP: the line is up, or changed.
     MediaStart { call: CallId, line: LineAudio },
     /// Ask for how long no packet has come.
-    MediaLook { call: CallId },
-    /// Close port and link.
-    MediaClose { call: CallId },
+    MediaLook { call: CallId, carrier: Carrier },
+    /// Close link and port.
+    MediaClose { call: CallId, carrier: Carrier },
     /// Store this.
     Commit(Batch),
     /// Answer a client.

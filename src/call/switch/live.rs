@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::io::{AskId, Why};
+use super::io::{AskId, AudioPath, Carrier, Why};
 use crate::base::{CallId, Number};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::EventWriter;
 use crate::call::idempotency::Fingerprint;
 use crate::call::leg::{DialTarget, LineAudio, RemoteParty};
 use crate::call::pending::PendingRequest;
+use crate::call::phones::{PhoneName, Place};
 use crate::call::session::{Direction, EndReason, SessionMeta};
 use crate::call::transcript::Transcript;
 
@@ -58,6 +59,63 @@ impl<T> Part<T> {
     }
 }
 
+/// What carries a call, and what only a call on that has.
+#[derive(Debug)]
+pub(super) enum On {
+    Sip(OnSip),
+    Phone(OnPhone),
+}
+
+/// A call over SIP.
+#[derive(Debug)]
+pub(super) struct OnSip {
+    /// Outbound: whom the leg shall dial.
+    pub(super) dial: Option<DialTarget>,
+    pub(super) line: Option<LineAudio>,
+    /// The last status.
+    pub(super) code: Option<u16>,
+    /// The last state told, for `sip_call_state_changed`.
+    pub(super) state: &'static str,
+}
+
+impl OnSip {
+    pub(super) fn new(dial: Option<DialTarget>) -> Self {
+        let state = if dial.is_some() { "calling" } else { "incoming" };
+        Self { dial, line: None, code: None, state }
+    }
+}
+
+/// A call on a phone.
+#[derive(Debug)]
+pub(super) struct OnPhone {
+    /// Which phone it is, as far as it is known.
+    pub(super) name: Option<PhoneName>,
+    /// Outbound: whom the phone shall dial.
+    pub(super) dial: Option<Number>,
+    pub(super) audio_at: Place,
+    /// Since when the audio is (again) expected here.
+    pub(super) here_since: Option<Instant>,
+    /// On hold, by the phone.
+    pub(super) held: bool,
+    /// The conversation ended while the owner spoke: why the call ends when he gives it back.
+    pub(super) agent_left: Option<(EndReason, Option<String>)>,
+}
+
+impl OnPhone {
+    pub(super) fn new(name: Option<PhoneName>, dial: Option<Number>) -> Self {
+        Self { name, dial, audio_at: Place::Agent, here_since: None, held: false, agent_left: None }
+    }
+}
+
+impl On {
+    pub(super) fn carrier(&self) -> Carrier {
+        match self {
+            Self::Sip(_) => Carrier::Sip,
+            Self::Phone(_) => Carrier::Phone,
+        }
+    }
+}
+
 /// Everything about one live call.
 pub(super) struct LiveCall {
     pub(super) call: CallId,
@@ -66,8 +124,7 @@ pub(super) struct LiveCall {
     pub(super) events: EventWriter,
     pub(super) transcript: Transcript,
     pub(super) opened_at: Instant,
-    /// Outbound: whom the leg shall dial.
-    pub(super) dial: Option<DialTarget>,
+    pub(super) on: On,
     /// Outbound: the client that waits for 202.
     pub(super) ask: Option<AskId>,
     /// Outbound: the request as stored before the claim, for that client.
@@ -79,9 +136,7 @@ pub(super) struct LiveCall {
     pub(super) number: Option<Number>,
     pub(super) leg: Part<()>,
     pub(super) agent: Part<()>,
-    /// The RTP port, once open.
-    pub(super) media: Part<u16>,
-    pub(super) line: Option<LineAudio>,
+    pub(super) media: Part<AudioPath>,
     /// A test call.
     pub(super) echo: bool,
     /// Inbound: answer as soon as media is open.
@@ -96,9 +151,6 @@ pub(super) struct LiveCall {
     pub(super) end: Option<(EndReason, Option<String>)>,
     /// Refused for lack of a line: never current, takes none.
     pub(super) without_line: bool,
-    pub(super) sip_code: Option<u16>,
-    /// The last SIP state told, for `sip_call_state_changed`.
-    pub(super) sip_state: &'static str,
     pub(super) answered_at: Option<Instant>,
     pub(super) deadlines: BTreeMap<Why, Instant>,
 }
@@ -112,6 +164,14 @@ impl LiveCall {
     /// Whether it still can be talked to, answered or hung up.
     pub(super) fn is_live(&self) -> bool {
         !matches!(self.stage, Stage::Ending | Stage::Closing)
+    }
+
+    /// Whether its owner speaks, at the handset, and not the agent.
+    pub(super) fn is_at_handset(&self) -> bool {
+        match &self.on {
+            On::Sip(_) => false,
+            On::Phone(phone) => phone.audio_at == Place::Handset,
+        }
     }
 
     pub(super) fn is_inbound(&self) -> bool {

@@ -8,15 +8,19 @@
 //!   dial ──▶ Opening ── on disk ──▶ Dialing ──────────────── audio ──▶ Active
 //!   call ──▶ Opening ── on disk ──▶ Ringing ──▶ Answering ── audio ──▶ Active
 //!
+//!   Active, on a phone:   agent speaks ◀── audio moves ──▶ owner speaks (the agent neither hears nor speaks)
+//!
 //!   from anywhere ── first reason wins ──▶ Ending    leg, agent and media report that they are done (2 s at most)
 //!                                            │
 //!                                            ▼
 //!                                          Closing   transcript, summary, `call_ended` go to disk; then it is gone
 //! ```
 //!
+//! SIP and phones carry calls alike: what only one of them has is in `sip` and `phones`, the rest knows neither.
 //! A line is taken from `Opening` to `Ending`. `current_call` is the oldest session that took one and is not yet gone.
 
 mod answering;
+mod carrier;
 mod commands;
 mod core;
 mod ending;
@@ -27,11 +31,13 @@ mod live;
 mod once;
 mod outgoing;
 mod patching;
+mod phones;
 mod recovery;
+mod sip;
 mod status;
 mod talking;
 #[cfg(test)]
 mod tests;
 
 pub use core::Switch;
-pub use io::{AgentSettings, AskId, Input, Output, Setup, Why, Zones};
+pub use io::{AgentSettings, AskId, AudioPath, Carrier, Input, Output, Setup, Why, Zones};

@@ -6,18 +6,19 @@ use serde_json::json;
 
 use super::core::Switch;
 use super::ending::ENDING_MAX;
-use super::io::{AskId, Output, Why};
+use super::io::{AskId, AudioPath, Output, Why};
 use super::journaling::{CommitFor, refusal_of};
-use super::live::{LiveCall, Part, Stage};
+use super::live::{LiveCall, On, OnPhone, OnSip, Part, Stage};
 use crate::base::{CallId, Now, Number, Pii};
 use crate::call::command::{Answer, CallRequest, Refusal, RefusalKind, Target};
+use crate::call::config::Backend;
 use crate::call::conversation::{AgentPlan, AgentService, Engine};
 use crate::call::events::{Source, agent_event, call_event};
 use crate::call::guard;
 use crate::call::journal::{CommitError, Record};
-use crate::call::leg::{DialTarget, LegCommand, RemoteParty};
+use crate::call::leg::{DialTarget, RemoteParty};
 use crate::call::pending::PendingRequest;
-use crate::call::session::{Direction, EndReason, Phase, SessionId};
+use crate::call::session::{Direction, EndReason, SessionId};
 use crate::call::variables;
 
 const DAY_MS: i64 = 86_400_000;
@@ -45,6 +46,12 @@ impl Switch {
         let Some(target) = wanted.target.clone() else {
             return Err(Refusal::new(RefusalKind::Invalid, "number is required"));
         };
+        if matches!(target, Target::Uri(_)) && self.config.selected_backend() != Backend::Sip {
+            return Err(Refusal::new(
+                RefusalKind::Invalid,
+                "number: a sip: URI can be called over SIP alone",
+            ));
+        }
         self.outbound_started_unix_ms.retain(|at| now.unix_ms - at < DAY_MS);
         if let Err(refused) = guard::check(&target, &self.config, &self.outbound_started_unix_ms, now.unix_ms)
         {
@@ -94,19 +101,23 @@ impl Switch {
     ) -> CallId {
         let call = self.ids.mint();
         let (number, shown) = (target.number(), target.shown());
-        let (dial, uri) = match target {
-            Target::Number(number) => {
+        let (on, uri) = match (self.config.selected_backend(), target) {
+            (Backend::Sip, Target::Number(number)) => {
                 let server = self.config.sip_server.as_deref().unwrap_or_default();
                 let uri = Pii(format!("sip:{}@{server}", number.as_str()));
-                (DialTarget::Number(number), uri)
+                (On::Sip(OnSip::new(Some(DialTarget::Number(number)))), Some(uri))
             }
-            Target::Uri(uri) => (DialTarget::Uri(uri.clone()), uri),
+            (Backend::Sip, Target::Uri(uri)) => {
+                (On::Sip(OnSip::new(Some(DialTarget::Uri(uri.clone())))), Some(uri))
+            }
+            (Backend::Hfp | Backend::Adb, Target::Number(_) | Target::Uri(_)) => {
+                (On::Phone(OnPhone::new(self.selected_phone(), number.clone())), None)
+            }
         };
-        let remote = RemoteParty { number, uri: Some(uri), display_name: None };
-        let mut live = self.new_live(now, call, Direction::Outbound, remote, Some(shown));
+        let remote = RemoteParty { number, uri, display_name: None };
+        let mut live = self.new_live(now, call, Direction::Outbound, on, remote, Some(shown));
         let claimed = self.claim_own(now, &own, &live.meta.id);
         live.meta.agent_id = self.agent_id_for(Some(&claimed), live.meta.incoming_number.as_deref());
-        live.dial = Some(dial);
         live.ask = Some(ask);
         live.asked = Some(Box::new(own));
         live.echo = echo;
@@ -174,7 +185,8 @@ impl Switch {
         } else {
             live.stage = Stage::Dialing;
             live.media = Part::Wanted;
-            self.outputs.push_back(Output::MediaOpen { call });
+            let carrier = live.on.carrier();
+            self.outputs.push_back(Output::MediaOpen { call, carrier });
         }
         self.choose_current();
     }
@@ -194,46 +206,48 @@ impl Switch {
             self.reply(ask, Err(refusal_of(error)));
         }
         if live.leg == Part::Open(()) {
-            self.outputs.push_back(Output::Leg(LegCommand::Reject {
-                call,
-                why: crate::call::leg::RejectWhy::Failed,
-            }));
+            self.refuse_unrecorded(call, &live.on);
         }
     }
 
-    /// The RTP port is there (or not): now the agent gets ready, and the leg dials or answers.
-    pub(super) fn media_opened(&mut self, now: Now, call: CallId, port: Result<u16, String>) {
+    /// The way of the audio is there (or not): now the agent gets ready, and the call is dialled or answered.
+    pub(super) fn media_opened(&mut self, now: Now, call: CallId, path: Result<AudioPath, String>) {
         let Some(live) = self.calls.get_mut(&call) else { return };
-        match port {
+        match path {
             Err(sentence) => {
                 live.media = Part::Gone;
-                self.end(now, call, EndReason::Failed, Some(format!("no RTP port: {sentence}")));
+                self.end(now, call, EndReason::Failed, Some(format!("no way for the audio: {sentence}")));
             }
             Ok(_) if !live.is_live() => {
                 live.media = Part::Leaving;
-                self.outputs.push_back(Output::MediaClose { call });
+                let carrier = live.on.carrier();
+                self.outputs.push_back(Output::MediaClose { call, carrier });
             }
-            Ok(rtp_port) => {
-                live.media = Part::Open(rtp_port);
+            Ok(path) => {
+                live.media = Part::Open(path);
                 if !self.begin_agent(now, call) {
                     return;
                 }
                 let Some(live) = self.calls.get_mut(&call) else { return };
-                if let Some(target) = live.dial.take() {
-                    live.leg = Part::Open(());
-                    let ring = Duration::from_secs(u64::from(self.config.ring_timeout_sec));
-                    live.deadlines.insert(Why::RingTimeout, now.mono + ring);
-                    self.outputs.push_back(Output::Leg(LegCommand::Dial { call, target, rtp_port }));
-                    self.answer_dialing(call);
-                } else if live.answer_wanted {
-                    self.answer(now, call);
+                if live.is_inbound() {
+                    if live.answer_wanted {
+                        self.answer(now, call);
+                    }
+                } else if self.dial_out(call, path) {
+                    self.answer_dialing(now, call);
+                } else {
+                    let sentence = "the audio was opened for another carrier".into();
+                    self.end(now, call, EndReason::Failed, Some(sentence));
                 }
             }
         }
     }
 
-    fn answer_dialing(&mut self, call: CallId) {
+    /// It is being dialled: it may ring for so long, and the client has its answer.
+    fn answer_dialing(&mut self, now: Now, call: CallId) {
         let Some(live) = self.calls.get_mut(&call) else { return };
+        let ring = Duration::from_secs(u64::from(self.config.ring_timeout_sec));
+        live.deadlines.insert(Why::RingTimeout, now.mono + ring);
         let (Some(ask), Some(request)) = (live.ask.take(), live.asked.take()) else { return };
         let answer = dialing(live, request);
         if let Some(key) = live.key.take() {
@@ -273,31 +287,12 @@ impl Switch {
         true
     }
 
-    /// What a line lacks, in a sentence; `None` when it can be dialled.
-    /// A number goes through the server, a URI goes where it says.
+    /// What the selected backend lacks, in a sentence; `None` when it can dial.
     pub(super) fn line_fault(&self, by_number: bool) -> Option<String> {
-        if let Some(fault) = self.config.line_fault() {
-            return Some(fault.into());
+        match self.config.selected_backend() {
+            Backend::Sip => self.sip_fault(by_number),
+            Backend::Hfp | Backend::Adb => self.phones_fault(),
         }
-        if !self.sip.started {
-            let why =
-                self.sip.last_error.clone().unwrap_or_else(|| "the server's name is being resolved".into());
-            return Some(format!("SIP is not ready: {why}"));
-        }
-        let needs_registration = by_number && self.config.sip_username.is_some();
-        if needs_registration && !self.sip.registered {
-            let why = match (
-                &self.sip.registration_status_code,
-                &self.sip.registration_status_text,
-                &self.sip.last_error,
-            ) {
-                (Some(code), Some(text), _) => format!("{code} {text}"),
-                (_, _, Some(error)) => error.clone(),
-                _ => "no answer yet".into(),
-            };
-            return Some(format!("not registered at the SIP server: {why}"));
-        }
-        None
     }
 
     /// The agent id for a call: the request's, else that of the number or line in `agents`, else the machine's.
@@ -343,19 +338,6 @@ impl Switch {
             agent_id: wanted.agent_id,
             overrides: wanted.overrides,
         }
-    }
-
-    /// A provisional response came.
-    pub(super) fn progress(&mut self, now: Now, call: CallId, code: u16) {
-        let Some(live) = self.calls.get_mut(&call) else { return };
-        live.sip_code = Some(code);
-        if live.stage != Stage::Dialing {
-            return;
-        }
-        if code >= 180 {
-            self.phase(now, call, Phase::Alerting);
-        }
-        self.sip_state(now, call, if code >= 180 { "early" } else { "calling" });
     }
 }
 

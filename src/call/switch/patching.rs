@@ -13,6 +13,7 @@ use crate::call::command::{Answer, Refusal, RefusalKind};
 use crate::call::config::Config;
 use crate::call::journal::{CommitError, ConfigWrite};
 use crate::call::leg::LegCommand;
+use crate::call::phones::PhoneCommand;
 
 /// Changes that may wait for the one being stored; beyond this a client is asked to come back.
 const WAITING_MAX: usize = 64;
@@ -87,7 +88,7 @@ impl Switch {
         }
     }
 
-    /// Makes the configuration effective: the leg gets its account, everyone else the new values.
+    /// Makes the configuration effective: for SIP its account, for the phones their settings, the rest for everyone.
     pub(super) fn apply_config(&mut self) {
         if let Some(zone) = (self.zones)(self.config.timezone.as_deref()) {
             self.zone = zone;
@@ -96,6 +97,11 @@ impl Switch {
         if account != self.account {
             self.account.clone_from(&account);
             self.outputs.push_back(Output::Leg(LegCommand::Configure(account)));
+        }
+        let settings = self.config.phone_settings();
+        if self.phone_settings.as_ref() != Some(&settings) {
+            self.phone_settings = Some(settings.clone());
+            self.outputs.push_back(Output::Phone(PhoneCommand::Configure(settings)));
         }
         self.outputs.push_back(Output::ConfigChanged(self.config.clone()));
     }

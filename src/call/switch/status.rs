@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::core::Switch;
 use crate::base::Now;
+use crate::call::config::Backend;
 use crate::call::journal::Record;
-use crate::call::leg::SipStatus;
 use crate::call::pending::PendingRequest;
 use crate::call::readiness::Readiness;
 
@@ -45,21 +45,6 @@ impl Switch {
         })
     }
 
-    /// The SIP line reports how it is. In the log a refusal is its code: a server's own words may name a number.
-    pub(super) fn sip_status(&mut self, status: SipStatus) {
-        if status.registered && !self.sip.registered {
-            log::info!("SIP: registered");
-        }
-        if let Some(error) = status.last_error.as_ref().filter(|_| status.last_error != self.sip.last_error) {
-            match status.registration_status_code {
-                Some(code) => log::warn!("SIP: not registered, the server answered {code}"),
-                None => log::warn!("SIP: {error}"),
-            }
-        }
-        self.metrics.sip_registered.set(status.registered.into());
-        self.sip = status;
-    }
-
     /// The truth of `services` for machines that only want to know whether to send calls here. Who asks needs no
     /// token, so no server's own words are in it: they may name a number.
     pub(super) fn readiness(&mut self, now: Now) -> Readiness {
@@ -67,16 +52,9 @@ impl Switch {
             // What was refused is tried by nobody. This is, until it succeeds: so the store learns that it works.
             self.records.push(Record::SeqReserved(self.reserved_seq));
         }
-        let telephony = (!self.line_is_healthy()).then(|| match self.config.line_fault() {
-            Some(fault) => fault.into(),
-            None if !self.sip.started => "SIP is not ready: see sip_state in /v1/status".to_owned(),
-            None => match self.sip.registration_status_code {
-                Some(code) => {
-                    format!("the SIP server answered {code} to the registration: see sip_state in /v1/status")
-                }
-                None => "the SIP server has not answered the registration: check sip_server and the network"
-                    .to_owned(),
-            },
+        let telephony = (!self.line_is_healthy()).then(|| match self.config.selected_backend() {
+            Backend::Sip => self.sip_unready(),
+            Backend::Hfp | Backend::Adb => self.phones_unready(),
         });
         let agent = (!self.agent_is_healthy(now)).then(|| match self.agent.agent_id {
             None => "no agent is configured: set ELEVENLABS_AGENT_ID in elevenagents.env".to_owned(),
@@ -92,9 +70,10 @@ impl Switch {
     }
 
     fn line_is_healthy(&self) -> bool {
-        self.config.line_fault().is_none()
-            && self.sip.started
-            && (self.config.sip_username.is_none() || self.sip.registered)
+        match self.config.selected_backend() {
+            Backend::Sip => self.sip_is_healthy(),
+            Backend::Hfp | Backend::Adb => self.phones_are_healthy(),
+        }
     }
 
     /// What a person still has to do before calls work, as sentences.
@@ -105,38 +84,5 @@ impl Switch {
         }
         missing.extend(self.line_fault(true));
         missing
-    }
-
-    /// `sip_state` of the contract: empty while SIP is not in play.
-    fn sip_object(&self) -> Value {
-        let in_play = self.config.sip_server.is_some() || self.config.telephony_backend.as_str() == "sip";
-        if !in_play {
-            return json!({});
-        }
-        let live = self.current.and_then(|call| self.calls.get(&call));
-        json!({
-            "configured": self.config.sip_account().is_some(),
-            "available": self.line_is_healthy(),
-            "started": self.sip.started,
-            "registered": self.sip.registered,
-            "registration_status_code": self.sip.registration_status_code,
-            "registration_status_text": self.sip.registration_status_text,
-            "state": live.map(|live| live.sip_state),
-            "direction": live.map(|live| live.meta.direction),
-            "remote_uri": live.and_then(|live| live.remote.uri.as_ref()).map(|uri| uri.0.clone()),
-            "remote_number": live.and_then(|live| live.meta.incoming_number.clone()),
-            "session_id": live.map(|live| live.meta.id.clone()),
-            "server": self.config.sip_server,
-            "transport": self.config.sip_transport.as_str(),
-            "port": self.config.sip_port,
-            "local": self.sip.local.map(|local| local.to_string()),
-            "audio_mode": self.config.sip_audio_mode.as_str(),
-            "capture_device": self.config.sip_capture_device,
-            "playback_device": self.config.sip_playback_device,
-            "routed_sink_input_id": null,
-            "routed_source_output_id": null,
-            "last_status_code": live.and_then(|live| live.sip_code),
-            "last_error": self.sip.last_error,
-        })
     }
 }

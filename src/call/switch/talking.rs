@@ -94,14 +94,21 @@ impl Switch {
     fn agent_ended(&mut self, now: Now, call: CallId, end: AgentEnd) {
         match end {
             AgentEnd::Closed => self.close_if_done(now, call),
-            AgentEnd::Finished => self.end(now, call, EndReason::AgentHangup, None),
+            AgentEnd::Finished => self.agent_ends(now, call, EndReason::AgentHangup, None),
             AgentEnd::Failed { error } => {
                 self.metrics.agent_errors.inc(["failure"]);
                 log::warn!(target: "callscoot::call", "{call}: {error}");
                 self.agent_fault_told(now, call, &error);
                 self.agent_fault = Some((error.clone(), now.mono));
-                self.end(now, call, EndReason::AgentError, Some(error));
+                self.agent_ends(now, call, EndReason::AgentError, Some(error));
             }
+        }
+    }
+
+    /// Without the conversation the call is over, unless the phone's owner speaks now.
+    fn agent_ends(&mut self, now: Now, call: CallId, reason: EndReason, detail: Option<String>) {
+        if !self.agent_left_the_owner(call, reason, detail.as_ref()) {
+            self.end(now, call, reason, detail);
         }
     }
 

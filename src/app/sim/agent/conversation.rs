@@ -180,6 +180,7 @@ impl Conversation<'_> {
                 | ClientMessage::ToolApproval { .. }
                 | ClientMessage::ContextualUpdate { .. }
                 | ClientMessage::UserMessage { .. }
+                | ClientMessage::UserActivity
                 | ClientMessage::Other { .. } => {
                     Some(by_agent(1008, "conversation_initiation_client_data must be the first message"))
                 }
@@ -211,7 +212,9 @@ impl Conversation<'_> {
                 }
                 self.next_step(now);
             }
-            ClientMessage::ToolApproval { .. } | ClientMessage::Other { .. } => {
+            ClientMessage::ToolApproval { .. }
+            | ClientMessage::UserActivity
+            | ClientMessage::Other { .. } => {
                 self.house.tell(json!({"event": "message", "text": text}));
             }
         }

@@ -8,4 +8,5 @@ mod endings;
 mod inbound;
 mod once;
 mod outbound;
+mod phones;
 mod promises;

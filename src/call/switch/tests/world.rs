@@ -15,7 +15,8 @@ use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan};
 use crate::call::idempotency::{Answered, Fingerprint};
 use crate::call::journal::{Batch, CommitError, CommitId, Event, EventKind, Record, Recovered};
 use crate::call::leg::{LegCommand, LegEnd, LegEvent, LineAudio, LineCodec, RemoteParty, SipStatus};
-use crate::call::switch::{AgentSettings, AskId, Input, Output, Setup, Switch, Why};
+use crate::call::phones::{Mover, PhoneCommand, PhoneEnd, PhoneEvent};
+use crate::call::switch::{AgentSettings, AskId, AudioPath, Carrier, Input, Output, Setup, Switch, Why};
 
 pub(super) struct World {
     pub(super) switch: Switch,
@@ -23,6 +24,7 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) ids: CallIds,
     pub(super) legs: Vec<LegCommand>,
+    pub(super) phones: Vec<PhoneCommand>,
     pub(super) plans: Vec<AgentPlan>,
     pub(super) agent_commands: Vec<AgentCommand>,
     pub(super) events: Vec<std::sync::Arc<Event>>,
@@ -104,6 +106,7 @@ impl World {
             now,
             ids,
             legs: Vec::new(),
+            phones: Vec::new(),
             plans: Vec::new(),
             agent_commands: Vec::new(),
             events: Vec::new(),
@@ -123,6 +126,7 @@ impl World {
         world.drain();
         world.input(Input::Leg(LegEvent::Status(SipStatus { started: true, ..SipStatus::default() })));
         world.legs.clear();
+        world.phones.clear();
         world
     }
 
@@ -147,8 +151,18 @@ impl World {
                     (command == AgentCommand::Close)
                         .then_some(Input::Agent { call, event: AgentEvent::Ended(AgentEnd::Closed) })
                 }
-                Output::MediaOpen { call } => Some(Input::MediaOpened { call, port: Ok(40_000) }),
-                Output::MediaClose { call } => Some(Input::MediaClosed { call, measured: Map::new() }),
+                Output::Phone(command) => {
+                    self.phones.push(command.clone());
+                    self.phone_obeys(&command)
+                }
+                Output::MediaOpen { call, carrier } => {
+                    let path = match carrier {
+                        Carrier::Sip => AudioPath::Rtp { port: 40_000 },
+                        Carrier::Phone => AudioPath::VoiceLink,
+                    };
+                    Some(Input::MediaOpened { call, path: Ok(path) })
+                }
+                Output::MediaClose { call, .. } => Some(Input::MediaClosed { call, measured: Map::new() }),
                 Output::MediaStart { .. } | Output::MediaLook { .. } | Output::ConfigChanged(_) => None,
                 Output::Commit(batch) => self.take(batch),
                 Output::Reply { ask, reply } => {
@@ -187,6 +201,31 @@ impl World {
             code: None,
             detail: String::new(),
         }))
+    }
+
+    fn phone_obeys(&self, command: &PhoneCommand) -> Option<Input> {
+        let (call, end) = match command {
+            PhoneCommand::Hangup { call } => (*call, LegEnd::LocalHangup),
+            PhoneCommand::Reject { call, .. } => (*call, LegEnd::Rejected),
+            PhoneCommand::Answer { call } => return Some(Input::Phone(PhoneEvent::Active { call: *call })),
+            PhoneCommand::HandOver { call, to } => {
+                let moved = PhoneEvent::Audio { call: *call, at: *to, by: Mover::Us };
+                return Some(Input::Phone(moved));
+            }
+            PhoneCommand::Close if self.deaf_legs => return None,
+            PhoneCommand::Close => return Some(Input::Phone(PhoneEvent::Closed)),
+            PhoneCommand::Configure(_)
+            | PhoneCommand::Dial { .. }
+            | PhoneCommand::OpenPairingWindow { .. }
+            | PhoneCommand::ClosePairingWindow
+            | PhoneCommand::AnswerPairing { .. }
+            | PhoneCommand::Connect { .. }
+            | PhoneCommand::Disconnect { .. }
+            | PhoneCommand::Trust { .. }
+            | PhoneCommand::Remove { .. } => return None,
+        };
+        let ended = PhoneEvent::Ended { call, end: PhoneEnd::Leg(end), detail: String::new() };
+        (!self.deaf_legs).then_some(Input::Phone(ended))
     }
 
     fn take(&mut self, batch: Batch) -> Option<Input> {
