@@ -4,7 +4,7 @@
 .PHONY: long-kill long-disk long-load long-idle long-fuzz long-api long-tests
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
-T ?= sip_msg sdp rtp rtcp hfp_at h2 agent_msg http_head
+T ?= sip_msg sdp rtp rtcp hfp_at adb_server h2 agent_msg http_head
 SECONDS_EACH ?= 60
 
 help: ## this list

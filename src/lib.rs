@@ -26,7 +26,7 @@
 //!  3 sys    the operating system: clock, mailbox, wait, thread, realtime, signal, log
 //!  ───────────── below this line: no socket, no thread, no clock, no file, no randomness of its own
 //!  2 call   the switch (the heart), sessions, policy, pending requests, configuration, the API's shapes
-//!  1 sip  sdp  rtp  codec  dsp  hfp  agent     protocol cores, strangers to each other
+//!  1 sip  sdp  rtp  codec  dsp  hfp  adb  agent     protocol cores, strangers to each other
 //!  0 base   call ids, given time, given chance, redaction, phone numbers
 //! ```
 //!
@@ -48,6 +48,7 @@
 
 pub mod base;
 
+pub mod adb;
 pub mod agent;
 pub mod codec;
 pub mod dsp;

@@ -9,10 +9,11 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Name of target and corpus, and the body in the crate.
-const TARGETS: [(&str, Body); 8] = [
+const TARGETS: [(&str, Body); 9] = [
     ("sip_msg", callscoot::sip::fuzz::message),
     ("hfp_at", callscoot::hfp::fuzz::at_lines),
     ("h2", callscoot::codec::fuzz::voice_link),
+    ("adb_server", callscoot::adb::fuzz::server_says),
     ("sdp", callscoot::sdp::fuzz::session),
     ("rtp", callscoot::rtp::fuzz::packet),
     ("rtcp", callscoot::rtp::fuzz::control),

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 500;
 const LINE_WIDTH_MAX: usize = 120;
 
 /// Each module and its floor; a file may name its own module and those of lower floors.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("base", 0),
     ("sip", 1),
     ("sdp", 1),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("codec", 1),
     ("dsp", 1),
     ("hfp", 1),
+    ("adb", 1),
     ("agent", 1),
     ("call", 2),
     ("sys", 3),
