@@ -5,7 +5,9 @@
 
 pub mod config_file;
 pub mod env_file;
+pub mod hci;
 pub mod http;
+mod kernel_socket;
 pub mod machine;
 pub mod rest;
 pub mod rest_local;
@@ -17,3 +19,4 @@ pub mod store;
 pub mod udp;
 pub mod wav;
 pub mod websocket;
+pub mod whole_file;

@@ -1,14 +1,14 @@
-//! What of SCO sockets no library knows: their addresses and two options. `BlueZ doc/sco-protocol.rst`.
+//! The kernel's SCO sockets: their addresses and two options. `BlueZ doc/sco-protocol.rst`.
 
-#![expect(unsafe_code, reason = "sockaddr_sco and the options of SOL_BLUETOOTH are in no crate")]
+#![expect(unsafe_code, reason = "to promise that sockaddr_sco is plain bytes")]
 
 use std::io;
-use std::os::fd::AsRawFd as _;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::hfp::Codec;
 use crate::hfp::host::Address;
+use crate::port::kernel_socket::{self, RawAddress, set_option};
 
 const AF_BLUETOOTH: i32 = 31;
 const BTPROTO_SCO: i32 = 2;
@@ -21,10 +21,16 @@ const VOICE_CVSD_16BIT: u16 = 0x0060;
 const VOICE_TRANSPARENT: u16 = 0x0003;
 
 /// `struct sockaddr_sco`; the address with its least significant byte first.
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct SockAddrSco {
     family: libc::sa_family_t,
     address: [u8; 6],
+}
+
+// SAFETY: 2 and 6 bytes without padding, of integers.
+unsafe impl RawAddress for SockAddrSco {
+    const FAMILY: i32 = AF_BLUETOOTH;
 }
 
 /// A new SCO socket that does not block.
@@ -36,33 +42,21 @@ pub(super) fn socket() -> io::Result<Socket> {
 
 /// The address of an adapter or a phone.
 pub(super) fn address(of: Address) -> SockAddr {
-    let mut bytes = of.bytes();
-    bytes.reverse();
-    let sco = SockAddrSco { family: AF_BLUETOOTH as libc::sa_family_t, address: bytes };
-    let len = size_of::<SockAddrSco>() as libc::socklen_t;
-    let mut storage = socket2::SockAddrStorage::zeroed();
-    // SAFETY: the storage is larger than any address and aligned for all of them.
-    unsafe { std::ptr::write((&raw mut storage).cast::<SockAddrSco>(), sco) };
-    // SAFETY: `len` bytes of it were just written as the address of its family.
-    unsafe { SockAddr::new(storage, len) }
+    let mut address = of.bytes();
+    address.reverse();
+    kernel_socket::address(SockAddrSco { family: AF_BLUETOOTH as libc::sa_family_t, address })
 }
 
 /// Whose address it is; `None` when it is no SCO address.
 pub(super) fn whose(address: &SockAddr) -> Option<Address> {
-    let long_enough = address.len() as usize >= size_of::<SockAddrSco>();
-    if !long_enough || i32::from(address.family()) != AF_BLUETOOTH {
-        return None;
-    }
-    // SAFETY: it is an address of that family, and as long as one.
-    let sco = unsafe { std::ptr::read(address.as_ptr().cast::<SockAddrSco>()) };
-    let mut bytes = sco.address;
-    bytes.reverse();
-    Some(Address::new(bytes))
+    let SockAddrSco { mut address, .. } = kernel_socket::raw(address)?;
+    address.reverse();
+    Some(Address::new(address))
 }
 
 /// Incoming links wait for their first `recv` before they are accepted on the air. Before `listen`.
 pub(super) fn defer_setup(socket: &Socket) -> io::Result<()> {
-    set(socket, BT_DEFER_SETUP, &1u32.to_ne_bytes())
+    set_option(socket, SOL_BLUETOOTH, BT_DEFER_SETUP, &1u32.to_ne_bytes())
 }
 
 /// The air coding: before `connect`, or on an accepted socket before its first `recv`. Other values than these two are
@@ -72,21 +66,7 @@ pub(super) fn set_voice(socket: &Socket, codec: Codec) -> io::Result<()> {
         Codec::Cvsd => VOICE_CVSD_16BIT,
         Codec::Msbc => VOICE_TRANSPARENT,
     };
-    set(socket, BT_VOICE, &setting.to_ne_bytes())
-}
-
-fn set(socket: &Socket, option: i32, value: &[u8]) -> io::Result<()> {
-    // SAFETY: the kernel reads `value.len()` bytes of `value`.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            SOL_BLUETOOTH,
-            option,
-            value.as_ptr().cast(),
-            value.len() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set_option(socket, SOL_BLUETOOTH, BT_VOICE, &setting.to_ne_bytes())
 }
 
 #[cfg(test)]
