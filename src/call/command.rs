@@ -8,6 +8,7 @@ use super::pending::PendingRequest;
 use super::phones::Place;
 use super::readiness::Readiness;
 use super::session::SessionId;
+use crate::hfp::host::Address;
 
 /// Which session a client means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,47 @@ pub struct CallRequest {
     pub keyed: Option<Keyed>,
 }
 
+/// What a client asks about phones themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhoneAsk {
+    /// Everything that is known of them.
+    List,
+    /// Let phones find this machine and pair with it.
+    OpenWindow {
+        /// For so long; else for `discoverable_timeout`.
+        timeout_sec: Option<u32>,
+    },
+    /// No longer.
+    CloseWindow,
+    /// The person's answer to the phone that pairs.
+    AnswerPairing {
+        /// Yes.
+        accept: bool,
+    },
+    /// Something with one of them.
+    Do {
+        /// What.
+        task: PhoneTask,
+        /// With which.
+        phone: Address,
+    },
+}
+
+/// What is done with a phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhoneTask {
+    /// Connect it, and keep it connected.
+    Connect,
+    /// Disconnect it.
+    Disconnect,
+    /// Let it connect by itself.
+    Trust,
+    /// No longer.
+    Untrust,
+    /// Forget it.
+    Remove,
+}
+
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -110,6 +152,8 @@ pub enum Command {
     Hangup(SessionRef),
     /// `POST …/handover`.
     HandOver(SessionRef, Place),
+    /// `/v1/phones…`.
+    Phones(PhoneAsk),
 }
 
 impl Command {
@@ -134,6 +178,7 @@ impl Command {
             | Self::ListPending
             | Self::Pending(_)
             | Self::DeletePending(_)
+            | Self::Phones(_)
             | Self::CurrentCall => None,
         }
     }
@@ -185,6 +230,17 @@ pub enum Answer {
         backend: &'static str,
         /// Which session.
         session: SessionId,
+    },
+    /// Everything that is known of phones.
+    Phones(Value),
+    /// It was asked of them.
+    PhonesAsked,
+    /// It was asked of this one.
+    PhoneAsked(Value),
+    /// Phones may pair.
+    PairingWindow {
+        /// For so long.
+        timeout_sec: u32,
     },
     /// The call's audio is on its way.
     HandingOver {

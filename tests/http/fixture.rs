@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callscoot::base::{Metrics, Now, Secret};
-use callscoot::call::command::{Answer, Command, Refusal, RefusalKind};
+use callscoot::call::command::{Answer, Command, PhoneAsk, Refusal, RefusalKind};
 use callscoot::call::journal::{Batch, Event, EventKind, Record};
 use callscoot::call::readiness::Readiness;
 use callscoot::call::session::{Direction, SessionId, SessionMeta};
@@ -184,6 +184,8 @@ fn ask(switch: Arc<Mutex<FakeSwitch>>) -> Ask {
                 Err(Refusal { retry_after_sec: Some(9), ..Refusal::new(RefusalKind::Budget, "spent") })
             }
             Command::Answer(_) => Err(Refusal::new(RefusalKind::Conflict, "nothing to answer")),
+            Command::Phones(PhoneAsk::List) => Ok(Answer::Phones(json!({"phones": []}))),
+            Command::Phones(_) => Ok(Answer::PhonesAsked),
             Command::HandOver(_, to) => {
                 Ok(Answer::HandingOver { backend: "hfp", session: SessionId::new("20261122-085107-+49"), to })
             }

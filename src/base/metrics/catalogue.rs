@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Registry, TextEncoder};
 
-use super::instrument::{Counter, CounterBy, Gauge, Info, MetricsError, Seconds, Timing, TimingBy};
+use super::instrument::{Counter, CounterBy, Gauge, GaugeBy, Info, MetricsError, Seconds, Timing, TimingBy};
 
 /// Bounds of what happens within a request, a commit, a connect: 1 ms to 10 s.
 const SHORT: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -75,7 +75,7 @@ catalogue! {
     // Calls.
     /// Calls that began, also those that were refused or never answered.
     calls_started: CounterBy<2> = "calls_started_total", ["direction", "backend"],
-        &[["inbound", "sip"], ["outbound", "sip"]];
+        &[["inbound", "sip"], ["outbound", "sip"], ["inbound", "hfp"], ["outbound", "hfp"]];
     /// Calls that ended, by their end_reason.
     calls_ended: CounterBy<3> = "calls_ended_total", ["direction", "backend", "end_reason"], &[];
     /// Calls that live now, until their last record is stored.
@@ -163,6 +163,20 @@ catalogue! {
     /// What came of each REGISTER: the class of the response, or none.
     sip_registrations: CounterBy<1> = "sip_registration_responses_total", ["status"],
         &[["1xx"], ["2xx"], ["3xx"], ["4xx"], ["5xx"], ["6xx"], ["none"]];
+
+    // Phones.
+    /// Phones that are connected.
+    phones_connected: Gauge = "phones_connected";
+    /// Battery of each connected phone, 0 to 5. Phones are numbered in the order in which they were first seen.
+    phone_battery: GaugeBy<1> = "phone_battery_level", ["phone"];
+    /// Signal of each connected phone, 0 to 5.
+    phone_signal: GaugeBy<1> = "phone_signal_level", ["phone"];
+    /// Voice links to phones that are open, by codec.
+    phone_voice_links: GaugeBy<1> = "phone_voice_links_open", ["codec"];
+    /// Times that a phone took the audio of a call without being asked to.
+    phone_audio_losses: Counter = "phone_audio_losses_total";
+    /// Connections of phones that had been connected before.
+    phone_reconnects: Counter = "phone_reconnects_total";
 
     // HTTP.
     /// Requests that were answered, by path template.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{
     Counter as FloatCounter, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry,
+    IntGaugeVec, Opts, Registry,
 };
 
 /// A metric that the library refuses: two of one name, or a name that is none.
@@ -123,6 +123,28 @@ impl Gauge {
     /// One less.
     pub fn dec(&self) {
         self.0.dec();
+    }
+}
+
+/// What is so now, by labels.
+#[derive(Clone, Debug)]
+pub struct GaugeBy<const N: usize>(IntGaugeVec);
+
+impl<const N: usize> GaugeBy<N> {
+    pub(super) fn new(registry: &Registry, name: &str, help: &str, labels: [&'static str; N]) -> Made<Self> {
+        Ok(Self(registered(registry, IntGaugeVec::new(Opts::new(name, help), &labels)?)?))
+    }
+
+    /// It is this.
+    pub fn set(&self, labels: [&'static str; N], value: u64) {
+        if let Ok(gauge) = self.0.get_metric_with_label_values(&labels) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Nothing is known any more.
+    pub fn clear(&self) {
+        self.0.reset();
     }
 }
 

@@ -14,4 +14,4 @@ mod catalogue;
 mod instrument;
 
 pub use catalogue::Metrics;
-pub use instrument::{Counter, CounterBy, Gauge, Info, MetricsError, Seconds, Timing, TimingBy};
+pub use instrument::{Counter, CounterBy, Gauge, GaugeBy, Info, MetricsError, Seconds, Timing, TimingBy};

@@ -9,11 +9,14 @@ use crate::base::integer::whole;
 use crate::base::{Number, Pii};
 use crate::call::command::{CallRequest, Target};
 use crate::call::conversation::Overrides;
+use crate::call::phones::Place;
 
 /// Seconds that a request lives when nothing is said.
 const TTL_SEC_DEFAULT: u32 = 300;
 /// Seconds that a request may live.
 const TTL_SEC_MAX: u32 = 86_400;
+/// Seconds that a pairing window may be open.
+const TIMEOUT_SEC_MAX: u32 = 86_400;
 /// Levels of lists and objects in a body. What is stored lies a few levels deeper in a session, and must still be read
 /// after a crash by a parser that stops at 128.
 const NESTING_MAX: usize = 64;
@@ -57,6 +60,26 @@ impl Fields {
         text.ok_or_else(|| Response::problem(400, "text is required"))
     }
 
+    /// `to` of `POST …/handover`.
+    pub(super) fn into_place(mut self) -> Result<Place, Response> {
+        match self.string("to")?.as_deref() {
+            Some("handset") => Ok(Place::Handset),
+            Some("agent") => Ok(Place::Agent),
+            Some(_) | None => Err(wrong("to", "handset or agent")),
+        }
+    }
+
+    /// `timeout_sec` of a pairing window, if it is said.
+    pub(super) fn into_timeout(mut self) -> Result<Option<u32>, Response> {
+        let seconds = self.seconds("timeout_sec", TIMEOUT_SEC_MAX)?;
+        Ok(Some(seconds).filter(|seconds| *seconds > 0))
+    }
+
+    /// `accept` of the answer to a phone that pairs.
+    pub(super) fn into_accept(mut self) -> Result<bool, Response> {
+        self.boolean("accept")?.ok_or_else(|| wrong("accept", "true or false"))
+    }
+
     /// The body of `POST /v1/outbound-calls`.
     pub(super) fn into_outbound(mut self) -> Result<CallRequest, Response> {
         let echo = self.boolean("echo")?.unwrap_or(false);
@@ -74,7 +97,10 @@ impl Fields {
             target: number.or(target_number).map(|text| target(&text)).transpose()?,
             dynamic_variables: self.object("dynamic_variables")?.unwrap_or_default(),
             metadata: self.object("metadata")?.unwrap_or_default(),
-            ttl_sec: self.ttl()?,
+            ttl_sec: match self.seconds("ttl_sec", TTL_SEC_MAX)? {
+                0 => TTL_SEC_DEFAULT,
+                seconds => seconds,
+            },
             agent_id: self.string("agent_id")?.filter(|id| !id.is_empty()),
             overrides: self.overrides()?,
             echo: false,
@@ -123,18 +149,17 @@ impl Fields {
         }
     }
 
-    fn ttl(&mut self) -> Result<u32, Response> {
-        let seconds = match self.take("ttl_sec") {
+    /// Whole seconds; 0 when nothing is said.
+    fn seconds(&mut self, name: &str, most: u32) -> Result<u32, Response> {
+        let seconds = match self.take(name) {
             None => Some(0),
             Some(Value::Number(number)) => whole(&number),
             Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
             Some(_) => None,
         };
-        match seconds.and_then(|seconds| u32::try_from(seconds).ok()) {
-            Some(0) => Ok(TTL_SEC_DEFAULT),
-            Some(seconds @ 1..=TTL_SEC_MAX) => Ok(seconds),
-            _ => Err(wrong("ttl_sec", "a whole number of seconds, at most 86400")),
-        }
+        let seconds =
+            seconds.and_then(|seconds| u32::try_from(seconds).ok()).filter(|seconds| *seconds <= most);
+        seconds.ok_or_else(|| wrong(name, &format!("a whole number of seconds, at most {most}")))
     }
 
     fn overrides(&mut self) -> Result<Overrides, Response> {

@@ -1,5 +1,7 @@
 //! The paths and their methods, in one table; `openapi.json` describes the same.
 
+use crate::call::command::PhoneTask;
+
 /// Bytes of an id in a path; longer ones name nothing.
 const ID_BYTES_MAX: usize = 384;
 
@@ -28,6 +30,12 @@ pub(super) enum Resource {
     UserMessage,
     Answer,
     Hangup,
+    HandOver,
+    Phones,
+    PairingWindow,
+    PairingAnswer,
+    Phone,
+    PhoneTask(PhoneTask),
 }
 
 /// One path of the API.
@@ -44,7 +52,7 @@ const fn at(path: &'static str, methods: &'static str, resource: Resource) -> En
     Endpoint { path, methods, resource }
 }
 
-pub(super) const ENDPOINTS: [Endpoint; 24] = [
+pub(super) const ENDPOINTS: [Endpoint; 34] = [
     at("/health", READ, Resource::Health),
     at("/v1/health", READ, Resource::Health),
     at("/healthz", READ, Resource::Liveness),
@@ -61,6 +69,7 @@ pub(super) const ENDPOINTS: [Endpoint; 24] = [
     at("/v1/current-call/user-message", WRITE, Resource::UserMessage),
     at("/v1/current-call/answer", WRITE, Resource::Answer),
     at("/v1/current-call/hangup", WRITE, Resource::Hangup),
+    at("/v1/current-call/handover", WRITE, Resource::HandOver),
     at("/v1/calls", READ, Resource::Calls),
     at("/v1/calls/{session_id}", READ, Resource::Call),
     at("/v1/calls/{session_id}/events", READ, Resource::CallEvents),
@@ -68,6 +77,15 @@ pub(super) const ENDPOINTS: [Endpoint; 24] = [
     at("/v1/calls/{session_id}/user-message", WRITE, Resource::UserMessage),
     at("/v1/calls/{session_id}/answer", WRITE, Resource::Answer),
     at("/v1/calls/{session_id}/hangup", WRITE, Resource::Hangup),
+    at("/v1/calls/{session_id}/handover", WRITE, Resource::HandOver),
+    at("/v1/phones", READ, Resource::Phones),
+    at("/v1/phones/pairing-window", "POST, DELETE", Resource::PairingWindow),
+    at("/v1/phones/pairing-answer", WRITE, Resource::PairingAnswer),
+    at("/v1/phones/{address}", "DELETE", Resource::Phone),
+    at("/v1/phones/{address}/connect", WRITE, Resource::PhoneTask(PhoneTask::Connect)),
+    at("/v1/phones/{address}/disconnect", WRITE, Resource::PhoneTask(PhoneTask::Disconnect)),
+    at("/v1/phones/{address}/trust", WRITE, Resource::PhoneTask(PhoneTask::Trust)),
+    at("/v1/phones/{address}/untrust", WRITE, Resource::PhoneTask(PhoneTask::Untrust)),
     at("/v1/events/stream", "GET", Resource::EventStream),
 ];
 

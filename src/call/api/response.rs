@@ -135,6 +135,10 @@ fn answered(answer: Answer) -> Response {
                 "via": backend, "backend": backend, "queued": true, "answering": true, "session_id": session,
             }),
         ),
+        Answer::Phones(phones) => (200, phones),
+        Answer::PhonesAsked => (202, json!({"queued": true})),
+        Answer::PhoneAsked(phone) => (202, json!({"queued": true, "phone": phone})),
+        Answer::PairingWindow { timeout_sec } => (202, json!({"queued": true, "timeout_sec": timeout_sec})),
         Answer::HandingOver { backend, session, to } => (
             202,
             json!({
@@ -271,6 +275,14 @@ mod tests {
                     "via": "sip", "backend": "sip", "queued": true, "answering": true, "session_id": session,
                 }),
             ),
+            (Answer::Phones(json!({"phones": []})), 200, json!({"phones": []})),
+            (Answer::PhonesAsked, 202, json!({"queued": true})),
+            (
+                Answer::PhoneAsked(json!({"address": "x"})),
+                202,
+                json!({"queued": true, "phone": {"address": "x"}}),
+            ),
+            (Answer::PairingWindow { timeout_sec: 9 }, 202, json!({"queued": true, "timeout_sec": 9})),
             (
                 Answer::HandingOver { backend: "hfp", session: session.clone(), to: Place::Handset },
                 202,

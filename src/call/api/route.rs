@@ -8,7 +8,7 @@ use super::openapi::DOCUMENT;
 use super::path::{parameter, segments};
 use super::request::Request;
 use super::response::{Response, alive};
-use crate::call::command::{CallRequest, Command, SessionRef};
+use crate::call::command::{CallRequest, Command, PhoneAsk, PhoneTask, SessionRef};
 use crate::call::session::SessionId;
 
 /// Sessions in one list at most; a larger `limit` is cut to it.
@@ -165,11 +165,32 @@ fn asked(
             Fields::of(request)?;
             Command::Answer(session)
         }
+        Resource::HandOver => Command::HandOver(session, Fields::of(request)?.into_place()?),
+        Resource::Phones => Command::Phones(PhoneAsk::List),
+        Resource::PairingWindow if request.method == "DELETE" => {
+            Fields::of(request)?;
+            Command::Phones(PhoneAsk::CloseWindow)
+        }
+        Resource::PairingWindow => {
+            Command::Phones(PhoneAsk::OpenWindow { timeout_sec: Fields::of(request)?.into_timeout()? })
+        }
+        Resource::PairingAnswer => {
+            Command::Phones(PhoneAsk::AnswerPairing { accept: Fields::of(request)?.into_accept()? })
+        }
+        Resource::Phone => phone_task(request, PhoneTask::Remove, id)?,
+        Resource::PhoneTask(task) => phone_task(request, task, id)?,
         Resource::Hangup => {
             Fields::of(request)?;
             Command::Hangup(session)
         }
     }))
+}
+
+/// Something with the phone of this address.
+fn phone_task(request: &Request<'_>, task: PhoneTask, address: Option<&str>) -> Result<Command, Response> {
+    Fields::of(request)?;
+    let phone = address.unwrap_or_default().parse().map_err(|_| Response::problem(404, "phone not found"))?;
+    Ok(Command::Phones(PhoneAsk::Do { task, phone }))
 }
 
 /// The body of a creating POST, with its key if it has one.

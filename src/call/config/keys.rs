@@ -99,7 +99,7 @@ keys! {
     latency_msec: u32 = 60, 0..=10_000;
     /// The Android phone to use, by serial number.
     adb_serial: Option<String> = None, form::name as form::Form;
-    /// Seconds that this machine stays visible for pairing; 0 is for ever.
+    /// Seconds that this machine stays visible for pairing; 0 is for a day.
     discoverable_timeout: u32 = 180, 0..=86_400;
     /// Whether incoming calls are answered, as the policy decides.
     auto_answer: bool = false, ();

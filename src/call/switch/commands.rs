@@ -60,6 +60,7 @@ impl Switch {
                 let reply = self.answer_asked(now, &session);
                 self.reply(ask, reply);
             }
+            Command::Phones(asked) => self.phone_asked(now, ask, asked),
             Command::HandOver(session, to) => {
                 let reply = self.hand_over(&session, to);
                 self.reply(ask, reply);

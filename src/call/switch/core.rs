@@ -10,6 +10,7 @@ use super::io::{AgentSettings, AskId, Input, Output, Setup, Why, Zones};
 use super::journaling::CommitFor;
 use super::live::{LiveCall, Stage};
 use super::patching::Patching;
+use super::phone_metrics::PhonePlaces;
 use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Metrics, Now, Rng};
 use crate::call::command::Command;
@@ -44,6 +45,7 @@ pub struct Switch {
     /// The account that the leg was told to use.
     pub(super) account: Option<SipAccount>,
     pub(super) phones: Phones,
+    pub(super) phone_places: PhonePlaces,
     /// What the phones were told to use.
     pub(super) phone_settings: Option<PhoneSettings>,
     pub(super) patching: Patching,
@@ -91,6 +93,7 @@ impl Switch {
             sip: SipStatus::default(),
             account: None,
             phones: Phones { fault: Some("Bluetooth has not answered yet".into()), ..Phones::default() },
+            phone_places: PhonePlaces::default(),
             phone_settings: None,
             patching: Patching::default(),
             next_seq: recovered.next_seq.max(1),

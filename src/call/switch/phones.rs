@@ -51,8 +51,9 @@ impl Switch {
                 };
                 self.carrier_ended(now, call, reason, detail);
             }
-            PhoneEvent::Connected { phone: _ } => log::info!("a phone is connected"),
-            PhoneEvent::Disconnected { phone: _, sentence: _ } => log::info!("a phone was disconnected"),
+            PhoneEvent::Connected { phone } => self.phone_came(&phone),
+            // The sentence stands in `last_error`; it may name the phone.
+            PhoneEvent::Disconnected { phone, sentence: _ } => self.phone_went(&phone),
             PhoneEvent::Phones(phones) => self.phones_are(*phones),
             PhoneEvent::Closed => self.phones_closed(),
         }
@@ -154,6 +155,7 @@ impl Switch {
             live.meta.extra.insert("audio_at".into(), at.as_str().into());
         }
         if (at, by) == (Place::Handset, Mover::Phone) {
+            self.metrics.phone_audio_losses.inc();
             let payload = json!({ "where": "phone" });
             self.note(now, call, call_event::AUDIO_LOST, payload.clone());
             self.tell(now, call, agent_event::AUDIO_LOST, Source::System, payload);
@@ -224,6 +226,7 @@ impl Switch {
             }
         }
         self.phones = phones;
+        self.measure_phones();
     }
 
     pub(super) fn phones_are_healthy(&self) -> bool {

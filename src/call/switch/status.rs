@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::core::Switch;
+use super::phone_list;
 use crate::base::Now;
 use crate::call::config::Backend;
 use crate::call::journal::Record;
@@ -33,6 +34,7 @@ impl Switch {
                 "selected": self.config.selected_backend().as_str(),
             },
             "sip_state": self.sip_object(),
+            "phones": phone_list::object(&self.phones, now),
             "current_call": current,
             "live_calls": self.calls.len(),
             "pending_call_requests": pending,

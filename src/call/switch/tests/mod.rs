@@ -8,5 +8,6 @@ mod endings;
 mod inbound;
 mod once;
 mod outbound;
+mod phone_desk;
 mod phones;
 mod promises;

@@ -16,14 +16,14 @@ use crate::call::phones::{
 use crate::call::switch::Input;
 use crate::hfp::host::Address;
 
-const PIXEL: Address = Address::new([0x00, 0x1A, 0x7D, 0xDA, 0x71, 0x13]);
+pub(super) const PIXEL: Address = Address::new([0x00, 0x1A, 0x7D, 0xDA, 0x71, 0x13]);
 const NOKIA: Address = Address::new([0x00, 0x02, 0xEE, 0x00, 0x00, 0x01]);
 
-fn named(address: Address) -> PhoneName {
+pub(super) fn named(address: Address) -> PhoneName {
     PhoneName { address, name: Pii(format!("phone {address}")) }
 }
 
-fn phone(address: Address) -> Phone {
+pub(super) fn phone(address: Address) -> Phone {
     Phone {
         name: named(address),
         paired: true,
@@ -38,11 +38,11 @@ fn phone(address: Address) -> Phone {
     }
 }
 
-fn connected() -> Phones {
+pub(super) fn connected() -> Phones {
     Phones { phones: vec![phone(PIXEL)], selected: Some(PIXEL), ..Phones::default() }
 }
 
-fn on_phones(members: Value) -> World {
+pub(super) fn on_phones(members: Value) -> World {
     let mut all = json!({ "telephony_backend": "hfp", "sip_server": null });
     all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let mut world = World::new(all);
@@ -50,7 +50,7 @@ fn on_phones(members: Value) -> World {
     world
 }
 
-fn tell(world: &mut World, event: PhoneEvent) {
+pub(super) fn tell(world: &mut World, event: PhoneEvent) {
     world.input(Input::Phone(event));
 }
 
@@ -310,6 +310,7 @@ fn audio_that_the_phone_takes_is_told_as_lost_too() {
     moved(&mut world, call, Place::Handset, Mover::Phone);
     moved(&mut world, call, Place::Handset, Mover::Phone);
     assert_eq!(noted(&world, call_event::AUDIO_LOST).len(), 1);
+    assert_eq!(world.metric("callscoot_phone_audio_losses_total"), 1);
     assert_eq!(noted(&world, call_event::AUDIO_LOST)[0]["where"], "phone");
     tell(&mut world, PhoneEvent::NotMoved { call, sentence: "the phone refuses".into() });
     assert_eq!(noted(&world, call_event::AUDIO_NOT_MOVED)[0]["error"], "the phone refuses");
