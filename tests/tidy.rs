@@ -41,6 +41,7 @@ const WALLS: [(&str, &str); 14] = [
     ("ureq", "src/port/rest"),
     ("rubato", "src/dsp/"),
     ("hound", "src/port/wav.rs"),
+    ("dbus", "src/port/bluez/"),
     ("prometheus", "src/base/metrics/"),
     ("libsbc", "src/codec/"),
 ];

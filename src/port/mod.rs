@@ -3,6 +3,8 @@
 //! For: sockets, TLS, files, the database, the HTTP server.
 //! Not for: loops (floor 5) or decisions (floors 1 and 2).
 
+#[cfg(feature = "bluez")]
+pub mod bluez;
 pub mod config_file;
 pub mod env_file;
 pub mod hci;
