@@ -61,7 +61,7 @@ pub struct Counts {
     pub missing: u64,
     /// Octets that belonged to no frame.
     pub bad_bytes: u64,
-    /// Octets of packets of zeros.
+    /// Octets of packets of zeros, and of those that were told to be of no use.
     pub absent_bytes: u64,
 }
 
@@ -96,11 +96,7 @@ impl Reader {
     /// Takes one packet of the link, of any length.
     pub fn packet(&mut self, bytes: &[u8], mut out: impl FnMut(Piece<'_>)) {
         if bytes.len() >= ABSENT_BYTES_MIN && bytes.iter().all(|byte| *byte == 0) {
-            // A frame that was cut off by nothing will not be finished.
-            self.pass_over_bad(self.filled);
-            self.counts.absent_bytes += bytes.len() as u64;
-            self.passed_over += bytes.len();
-            self.tell(&mut out);
+            self.absent(bytes.len(), out);
             return;
         }
         for byte in bytes {
@@ -114,6 +110,15 @@ impl Reader {
             }
             self.tell(&mut out);
         }
+    }
+
+    /// A packet of this length is not there, or is of no use.
+    pub fn absent(&mut self, bytes: usize, mut out: impl FnMut(Piece<'_>)) {
+        // A frame that was cut off by nothing will not be finished.
+        self.pass_over_bad(self.filled);
+        self.counts.absent_bytes += bytes as u64;
+        self.passed_over += bytes;
+        self.tell(&mut out);
     }
 
     /// Sixty octets that begin as a frame does.
@@ -158,7 +163,6 @@ impl Reader {
     }
 
     fn tell(&mut self, out: &mut impl FnMut(Piece<'_>)) {
-        // Before the first frame there is nothing that could be missed.
         while self.told < self.passed_over / PACKET_BYTES {
             self.told += 1;
             out(Piece::Absent);

@@ -1,4 +1,4 @@
-//! Concealing lost packets of G.711, in the spirit of ITU-T G.711 Appendix I: the voice goes on for a moment by
+//! Concealing lost packets, in the spirit of ITU-T G.711 Appendix I, at 8 and 16 kHz: the voice goes on for a moment by
 //! repeating its last pitch periods, ever quieter, and is silent after 60 ms.
 //!
 //! Unlike the Appendix no delay is paid for overlapping into a loss: the step at its beginning is faded away.
@@ -8,24 +8,28 @@
 //!                     └step faded over 2 ms                        └──overlapped 4–10 ms──┘
 //! ```
 
-/// Samples in a millisecond at 8 kHz.
-const MS: usize = 8;
+/// Samples in a millisecond, at most: at 16 kHz.
+const MS_MAX: usize = 16;
 /// Pitch between 66 and 200 Hz.
-const PITCH_MIN: usize = 40;
-const PITCH_MAX: usize = 120;
-/// How much of the past two periods are compared over: 20 ms.
-const CORRELATED: usize = 20 * MS;
+const PITCH_MIN_MS: usize = 5;
+const PITCH_MAX_MS: usize = 15;
+/// How much of the past two periods are compared over.
+const CORRELATED_MS: usize = 20;
 /// What is remembered: three long periods and the overlap of a quarter of one.
-const HISTORY: usize = 3 * PITCH_MAX + PITCH_MAX / 4;
+const HISTORY: usize = 3 * PITCH_MAX_MS * MS_MAX + PITCH_MAX_MS * MS_MAX / 4;
 /// After 10 ms the gain falls by a fifth every 10 ms, and is zero from 60 ms on.
-const FADE_FROM: usize = 10 * MS;
-const SILENT_FROM: usize = 60 * MS;
+const FADE_FROM_MS: usize = 10;
+const SILENT_FROM_MS: usize = 60;
 /// The step at the beginning is faded over so long.
-const STEP_FADE: usize = 2 * MS;
+const STEP_FADE_MS: usize = 2;
 
-/// One stream at 8 kHz.
+/// One stream, by default at 8 kHz.
 #[derive(Clone, Debug)]
 pub struct Concealment {
+    /// Samples in a millisecond.
+    ms: usize,
+    /// How many of the first good samples after a loss are none yet.
+    settling: usize,
     history: [i16; HISTORY],
     /// The periods being repeated, made at the beginning of a loss.
     periods: [f32; HISTORY],
@@ -40,11 +44,32 @@ pub struct Concealment {
 
 impl Default for Concealment {
     fn default() -> Self {
-        Self { history: [0; HISTORY], periods: [0.0; HISTORY], pitch: PITCH_MIN, lost: 0, at: 0, step: 0.0 }
+        Self::new(8000)
     }
 }
 
 impl Concealment {
+    /// A stream at 8 or 16 kHz.
+    pub fn new(rate_hz: u32) -> Self {
+        let ms = (rate_hz as usize / 1000).clamp(1, MS_MAX);
+        Self {
+            ms,
+            settling: 0,
+            history: [0; HISTORY],
+            periods: [0.0; HISTORY],
+            pitch: PITCH_MIN_MS * ms,
+            lost: 0,
+            at: 0,
+            step: 0.0,
+        }
+    }
+
+    /// A stream whose decoder gives so many wrong samples after a loss, because it remembers: they are made up, too.
+    pub fn settling(mut self, samples: usize) -> Self {
+        self.settling = samples;
+        self
+    }
+
     /// Good samples, in order. After a loss their beginning is overlapped with what was made up; true then.
     pub fn good(&mut self, samples: &mut [i16]) -> bool {
         let after_loss = self.lost > 0;
@@ -97,7 +122,7 @@ impl Concealment {
 
     /// How many periods are repeated: one at first, two after 10 ms, three after 20, so that it does not buzz.
     fn periods_in_use(&self) -> usize {
-        (self.lost / FADE_FROM + 1).min(3)
+        (self.lost / (FADE_FROM_MS * self.ms) + 1).min(3)
     }
 
     fn next(&mut self) -> f32 {
@@ -107,8 +132,9 @@ impl Concealment {
             self.at -= length.min(self.at);
         }
         let mut value = self.periods[HISTORY - length + self.at % length];
-        if self.lost < STEP_FADE {
-            value += self.step * (1.0 - (self.lost + 1) as f32 / (STEP_FADE + 1) as f32);
+        let step_fade = STEP_FADE_MS * self.ms;
+        if self.lost < step_fade {
+            value += self.step * (1.0 - (self.lost + 1) as f32 / (step_fade + 1) as f32);
         }
         self.at += 1;
         self.lost += 1;
@@ -116,16 +142,23 @@ impl Concealment {
     }
 
     fn gain(&self) -> f32 {
-        if self.lost >= SILENT_FROM {
+        if self.lost >= SILENT_FROM_MS * self.ms {
             return 0.0;
         }
-        let faded = self.lost.saturating_sub(FADE_FROM) as f32 / FADE_FROM as f32;
+        let fade_from = FADE_FROM_MS * self.ms;
+        let faded = self.lost.saturating_sub(fade_from) as f32 / fade_from as f32;
         (1.0 - 0.2 * faded).max(0.0)
     }
 
     /// Cross-fades the end of a loss into good samples: longer after a longer loss, at most 10 ms.
     fn overlap(&mut self, samples: &mut [i16]) {
-        let long = (self.pitch / 4 + self.lost / FADE_FROM * 4 * MS).min(10 * MS).min(samples.len());
+        let (settling, samples) = samples.split_at_mut(self.settling.min(samples.len()));
+        for sample in settling {
+            *sample = self.next().round() as i16;
+        }
+        let ms = self.ms;
+        let long =
+            (self.pitch / 4 + self.lost / (FADE_FROM_MS * ms) * 4 * ms).min(10 * ms).min(samples.len());
         for (index, sample) in samples[..long].iter_mut().enumerate() {
             let weight = (index + 1) as f32 / (long + 1) as f32;
             let made = self.next();
@@ -135,13 +168,14 @@ impl Concealment {
 
     /// The lag at which the end of the past resembles what was before it most (normalised cross-correlation).
     fn find_pitch(&self) -> usize {
-        let end = &self.history[HISTORY - CORRELATED..];
-        let mut best = (f32::MIN, PITCH_MIN);
-        for lag in PITCH_MIN..=PITCH_MAX {
-            let earlier = &self.history[HISTORY - CORRELATED - lag..HISTORY - lag];
+        let correlated = CORRELATED_MS * self.ms;
+        let end = &self.history[HISTORY - correlated..];
+        let mut best = (f32::MIN, PITCH_MIN_MS * self.ms);
+        for lag in PITCH_MIN_MS * self.ms..=PITCH_MAX_MS * self.ms {
+            let earlier = &self.history[HISTORY - correlated - lag..HISTORY - lag];
             let (mut product, mut energy) = (0i64, 0i64);
-            // Every second sample decides as well as all of them.
-            for (a, b) in end.iter().zip(earlier).step_by(2) {
+            // At 8 kHz every second sample decides as well as all of them.
+            for (a, b) in end.iter().zip(earlier).step_by(self.ms.div_ceil(4)) {
                 product += i64::from(*a) * i64::from(*b);
                 energy += i64::from(*b) * i64::from(*b);
             }
@@ -161,10 +195,14 @@ mod tests {
 
     /// A voiced sound: 125 Hz with harmonics.
     fn voice(len: usize) -> Vec<i16> {
+        voice_at(8000, len)
+    }
+
+    fn voice_at(rate_hz: u32, len: usize) -> Vec<i16> {
         let mut sum = vec![0i16; len];
         for (hz, dbfs) in [(125.0, -15.0), (250.0, -18.0), (500.0, -22.0), (1000.0, -28.0)] {
             let mut part = vec![0; len];
-            Tone::new(hz, 8000, dbfs).fill(&mut part);
+            Tone::new(hz, rate_hz, dbfs).fill(&mut part);
             for (sum, part) in sum.iter_mut().zip(part) {
                 *sum += part;
             }
@@ -204,6 +242,26 @@ mod tests {
         let (before, made) = (level(&samples[640..800]), level(&samples[800..960]));
         assert!((before - made).abs() < 2.0, "{before} dBFS became {made}");
         assert!(level_at(&samples[800..960], 8000, 125.0) > -18.0);
+    }
+
+    #[test]
+    fn one_lost_frame_of_msbc_is_hardly_heard_and_what_the_decoder_gets_wrong_after_it_is_not_heard() {
+        let mut samples = voice_at(16_000, 3000);
+        let natural = largest_step(&samples);
+        let mut concealment = Concealment::new(16_000).settling(36);
+        for piece in samples[..2040].chunks_mut(120) {
+            concealment.good(piece);
+        }
+        concealment.lost(&mut samples[2040..2160]);
+        samples[2160..2196].fill(i16::MAX);
+        assert!(concealment.good(&mut samples[2160..2280]));
+        assert!(!concealment.good(&mut samples[2280..2400]));
+        assert!(largest_step(&samples) <= natural * 3 / 2, "{} against {natural}", largest_step(&samples));
+        let (before, made) = (level(&samples[1920..2040]), level(&samples[2040..2196]));
+        assert!((before - made).abs() < 3.0, "{before} dBFS became {made}");
+        let right = voice_at(16_000, 3000);
+        let off = |at: usize| (i32::from(samples[at]) - i32::from(right[at])).abs();
+        assert!((2040..2280).all(|at| off(at) < 1500), "{:?}", (2040..2280).map(off).max());
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl MediaEnd {
         }
         next
     }
+
+    /// Whether the block that was popped last has become void since: a line that still holds a part of it drops it.
+    pub fn last_is_void(&self) -> bool {
+        self.shared.void_before.load(Ordering::Acquire) >= self.shared.taken.load(Ordering::Relaxed)
+    }
 }
 
 impl TalkerEnd {
@@ -206,11 +211,14 @@ mod tests {
         );
         assert_eq!(talker.push(tone(4)), None);
         assert_eq!(media.pop().map(|b| b.samples()[0]), Some(1));
+        assert!(!media.last_is_void());
         talker.flush();
+        assert!(media.last_is_void(), "what is left of it is not to be heard");
         assert!(media.pop().is_none());
         assert_eq!((talker.taken(), talker.played(), talker.room()), (3, 1, DOWNLINK_BLOCKS_MAX));
         assert_eq!(talker.push(tone(5)), Some(4));
         assert_eq!(media.pop().map(|b| b.samples()[0]), Some(5));
+        assert!(!media.last_is_void());
     }
 
     #[test]

@@ -17,6 +17,11 @@ impl Loudness {
         Self { meter: Meter::default(), rate_hz, last_dbfs: SILENCE_DBFS, loudest_dbfs: SILENCE_DBFS }
     }
 
+    /// For other samples at the same rate.
+    pub fn anew(&self) -> Self {
+        Self::new(self.rate_hz)
+    }
+
     /// Samples that were heard.
     pub fn add(&mut self, samples: &[i16]) {
         self.meter.add(samples);
