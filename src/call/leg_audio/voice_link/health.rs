@@ -43,9 +43,9 @@ mod tests {
         let mut health = Health::default();
         (0..8000).find_map(|frame| {
             if frame > 0 && frame % of < bad {
-                health.bad()
+                health.bad();
             } else {
-                health.good()
+                health.good();
             }
             health.is_unusable().then_some(frame * 15 / 2)
         })

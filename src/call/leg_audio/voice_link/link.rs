@@ -46,16 +46,16 @@ pub struct VoiceLink {
 /// What the phone says.
 #[derive(Debug)]
 enum Hearing {
-    Cvsd(hearing::Cvsd),
-    Msbc(hearing::Msbc),
+    Cvsd(Box<hearing::Cvsd>),
+    Msbc(Box<hearing::Msbc>),
 }
 
 impl VoiceLink {
     /// A link that begins. Allocates here and never again.
     pub fn new(codec: Codec) -> Result<Self, NoMemory> {
         let (hearing, line_hz) = match codec {
-            Codec::Cvsd => (Hearing::Cvsd(hearing::Cvsd::new()), g711::RATE_HZ),
-            Codec::Msbc => (Hearing::Msbc(hearing::Msbc::new()?), RATE_HZ),
+            Codec::Cvsd => (Hearing::Cvsd(Box::new(hearing::Cvsd::new())), g711::RATE_HZ),
+            Codec::Msbc => (Hearing::Msbc(Box::new(hearing::Msbc::new()?)), RATE_HZ),
         };
         Ok(Self {
             codec,
