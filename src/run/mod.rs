@@ -15,3 +15,4 @@ pub mod sip;
 mod sse;
 pub mod store;
 pub mod switch;
+pub mod voice;

@@ -144,6 +144,26 @@ catalogue! {
     /// Round trip by RTCP at the end of each call whose peer told it.
     rtp_round_trip: Timing = "rtp_round_trip_seconds", NETWORK;
 
+    // Voice links of Bluetooth phones, over all calls.
+    /// Packets that came over a voice link for a call.
+    sco_received_packets: Counter = "sco_received_packets_total";
+    /// Packets that were sent over a voice link for a call.
+    sco_sent_packets: Counter = "sco_sent_packets_total";
+    /// Packets that the system did not take, or that would have been late.
+    sco_unsent_packets: Counter = "sco_unsent_packets_total";
+    /// Frames of 7.5 ms that came.
+    sco_frames: Counter = "sco_frames_total";
+    /// Frames that never came.
+    sco_lost_frames: Counter = "sco_lost_frames_total";
+    /// Frames that came damaged.
+    sco_bad_frames: Counter = "sco_bad_frames_total";
+    /// Caller audio that was made up for lost and damaged frames.
+    sco_concealed: Seconds = "sco_concealed_seconds_total";
+    /// Silence that the agent got while a call had no voice link, or nothing came over it.
+    sco_silence: Seconds = "sco_silence_seconds_total";
+    /// Short holes in what the phone heard of the agent.
+    sco_underruns: Counter = "sco_underruns_total";
+
     // SIP.
     /// SIP messages: requests by method, responses by class.
     sip_messages: CounterBy<2> = "sip_messages_total", ["direction", "kind"], &[];

@@ -1,8 +1,8 @@
 //! Voice links: the kernel's SCO sockets (`net/bluetooth/sco.c`), or Unix sockets in a folder for machines without
 //! Bluetooth. Both keep the borders of packets.
 //!
-//! For: listening, accepting with the right air coding, connecting. Not for: reading or writing audio (`run::voice`),
-//! or knowing when (`run::hands_free`).
+//! For: listening, accepting with the right air coding, connecting, packets in and out. Not for: the audio in them
+//! (`call::leg_audio`), or knowing when (`run::voice`, `run::hands_free`).
 //!
 //! ```text
 //!  Listener ── accept ──▶ Incoming ── admit(codec) ──▶ Link ── writable ──▶ finish ──▶ descriptor
@@ -11,5 +11,7 @@
 
 mod kernel;
 mod link;
+mod packet;
 
 pub use link::{Incoming, Link, Listener, Sco};
+pub use packet::{Received, ask_for_states, receive, send};
