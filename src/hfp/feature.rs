@@ -2,6 +2,28 @@
 
 use std::ops::BitOr;
 
+macro_rules! bits {
+    ($name:ident) => {
+        impl $name {
+            /// Whether all of `features` are there.
+            pub fn has(self, features: Self) -> bool {
+                self.0 & features.0 == features.0
+            }
+        }
+
+        impl BitOr for $name {
+            type Output = Self;
+
+            fn bitor(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+        }
+    };
+}
+
+bits!(HfFeatures);
+bits!(AgFeatures);
+
 /// What the hands-free unit can do, as it says in `AT+BRSF=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HfFeatures(pub u16);
@@ -21,19 +43,6 @@ impl HfFeatures {
     pub const HF_INDICATORS: Self = Self(1 << 8);
     /// eSCO with the parameters S4.
     pub const ESCO_S4: Self = Self(1 << 9);
-
-    /// Whether all of `features` are there.
-    pub fn has(self, features: Self) -> bool {
-        self.0 & features.0 == features.0
-    }
-}
-
-impl BitOr for HfFeatures {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
 }
 
 /// What the phone can do, as it says in `+BRSF:`.
@@ -57,19 +66,6 @@ impl AgFeatures {
     pub const HF_INDICATORS: Self = Self(1 << 10);
     /// eSCO with the parameters S4.
     pub const ESCO_S4: Self = Self(1 << 11);
-
-    /// Whether all of `features` are there.
-    pub fn has(self, features: Self) -> bool {
-        self.0 & features.0 == features.0
-    }
-}
-
-impl BitOr for AgFeatures {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
 }
 
 /// A codec of the audio link; the numbers are those of HFP 4.34.2 (`AT+BAC`).

@@ -49,6 +49,8 @@ pub(super) enum Ask {
     Dtmf(char),
     /// `AT+CHLD=0`: the waiting call is busy, or the held ones are released.
     RefuseWaiting,
+    /// `AT+CHLD=1x`: this call alone is released.
+    Release(u8),
     /// `AT+BCS=`: the codec is taken.
     TakeCodec(Codec),
     /// `AT+BCC`: open the audio link.
@@ -83,6 +85,7 @@ impl Ask {
             Self::Hangup => "AT+CHUP".into(),
             Self::Dtmf(tone) => format!("AT+VTS={tone}"),
             Self::RefuseWaiting => "AT+CHLD=0".into(),
+            Self::Release(index) => format!("AT+CHLD=1{index}"),
             Self::TakeCodec(codec) => format!("AT+BCS={}", *codec as u8),
             Self::OpenAudio => "AT+BCC".into(),
         };
@@ -97,6 +100,9 @@ impl Ask {
         if let Self::Dtmf(tone) = self {
             return Some(Command::Dtmf(tone));
         }
+        if let Self::Release(index) = self {
+            return Some(Command::Release { index });
+        }
         let plain = [
             (Self::Answer, Command::Answer),
             (Self::Hangup, Command::Hangup),
@@ -108,7 +114,7 @@ impl Ask {
     /// Whether asking again does no harm when no answer came: all but what acts a second time, and a codec that the
     /// phone no longer waits for.
     pub(super) fn may_be_repeated(&self) -> bool {
-        !matches!(self, Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting | Self::TakeCodec(_))
+        !matches!(self, Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting | Self::Release(_) | Self::TakeCodec(_))
     }
 
     /// Whether it is answered with a line of its own before the end, always.
@@ -123,6 +129,6 @@ impl Ask {
 
     /// Whether it is about a call, so that `NO CARRIER` and the like may end it.
     pub(super) fn is_about_a_call(&self) -> bool {
-        matches!(self, Self::Dial(_) | Self::Answer | Self::Hangup | Self::RefuseWaiting)
+        matches!(self, Self::Dial(_) | Self::Answer | Self::Hangup | Self::RefuseWaiting | Self::Release(_))
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::ask::Ask;
 use super::audio::{Step, Watch};
+use super::report::{Counters, Fault, Phone, Refusal};
 use crate::base::time::earlier;
-use crate::base::{Number, Pii};
+use crate::base::Number;
 use crate::hfp::at::{CallFailure, FinalResult, Lines};
 use crate::hfp::call::{CallState, Calls, Change};
 use crate::hfp::feature::{AgFeatures, Codec, HfFeatures};
@@ -34,6 +35,11 @@ pub enum Command {
     Hangup,
     /// Refuse the call that waits (or release the held ones) and leave the active one alone.
     RefuseWaiting,
+    /// End this call and leave every other one alone. Refused when the phone cannot do that (`Slc::releases_one`).
+    Release {
+        /// Its index on the phone.
+        index: u8,
+    },
     /// Press a key: `0`-`9`, `*`, `#`, `A`-`D`; others are refused.
     Dtmf(char),
     /// The audio is wanted here, or left to the phone.
@@ -41,6 +47,8 @@ pub enum Command {
         /// Here.
         here: bool,
     },
+    /// Ask for the audio link now, without waiting for it to stay away.
+    OpenAudio,
     /// mSBC does not work over this link: offer CVSD alone, and open the link again.
     CvsdOnly,
 }
@@ -78,6 +86,10 @@ pub enum Event {
     Call(Change),
     /// The audio link that comes next uses this codec. It is told before the phone is: the link may come at once.
     Codec(Codec),
+    /// The phone took `Command::Answer`.
+    Answered,
+    /// The phone said, unasked, how a call failed.
+    CallFailed(CallFailure),
     /// Open the audio link from this side: the phone has no other way to be asked.
     OpenAudio,
     /// A call is active and its audio is not here, whatever was tried.
@@ -88,65 +100,6 @@ pub enum Event {
     Refused(Command, Refusal),
     /// The connection cannot be used; nothing more comes.
     Down(Fault),
-}
-
-/// Why a command was not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The phone said so, with a code of 3GPP 27.007 9.2 if it gave one.
-    ByPhone(Option<u16>),
-    /// The phone said how the call failed.
-    Call(CallFailure),
-    /// It did not answer.
-    NoAnswer,
-    /// Too many wait already, or it makes no sense.
-    Here,
-}
-
-/// Why the connection cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The phone does not answer a command of the set-up.
-    #[error("the phone does not answer")]
-    Silent,
-    /// It refuses what nothing works without.
-    #[error("the phone refuses to tell about its calls")]
-    Refused,
-    /// Its indicators lack the two for calls.
-    #[error("the phone has no indicators for calls")]
-    Indicators,
-}
-
-/// What a phone says about itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Phone {
-    /// It has a network.
-    pub service: bool,
-    /// 0 to 5.
-    pub signal: u8,
-    /// In a foreign network.
-    pub roaming: bool,
-    /// 0 to 5.
-    pub battery: u8,
-    /// The network's name.
-    pub operator: Option<String>,
-    /// Its own number; any characters.
-    pub own_number: Option<Pii<String>>,
-}
-
-/// What was counted instead of being told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Lines that were too long.
-    pub too_long: u64,
-    /// Lines that mean nothing here.
-    pub unknown: u64,
-    /// `RING`s.
-    pub rings: u64,
-    /// Ends of commands that were not outstanding.
-    pub unasked: u64,
-    /// Commands without an answer.
-    pub unanswered: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,6 +128,8 @@ pub struct Slc {
     pub(super) calls: Calls,
     /// The phone answers `AT+CLCC`.
     pub(super) lists_calls: bool,
+    /// It takes `AT+CHLD=1x`.
+    pub(super) releases_one: bool,
     pub(super) phone: Phone,
     pub(super) outstanding: VecDeque<Outstanding>,
     /// Commands given up whose ends may still come: the next end is perhaps not the outstanding command's.
@@ -213,6 +168,7 @@ impl Slc {
             indicators: Indicators::default(),
             calls: Calls::default(),
             lists_calls: true,
+            releases_one: false,
             phone: Phone::default(),
             outstanding: VecDeque::new(),
             stale: 0,
@@ -243,6 +199,17 @@ impl Slc {
         self.calls.known()
     }
 
+    /// The indicators tell of a call, whether it is known which or not yet.
+    pub fn has_calls(&self) -> bool {
+        let values = self.indicators.values();
+        !self.calls.known().is_empty() || (values.call, values.call_setup, values.call_held) != (0, 0, 0)
+    }
+
+    /// The phone can release one call of several (`AT+CHLD=1x`).
+    pub fn releases_one(&self) -> bool {
+        self.releases_one
+    }
+
     /// What the phone says about itself.
     pub fn phone(&self) -> &Phone {
         &self.phone
@@ -260,11 +227,17 @@ impl Slc {
             Command::Answer => Ask::Answer,
             Command::Hangup => Ask::Hangup,
             Command::RefuseWaiting => Ask::RefuseWaiting,
+            Command::Release { index } if self.releases_one => Ask::Release(index),
+            Command::Release { .. } => return self.tell(Event::Refused(command, Refusal::Here)),
             Command::Dtmf(tone @ ('0'..='9' | '*' | '#' | 'A'..='D')) => Ask::Dtmf(tone),
             Command::Dtmf(_) => return self.tell(Event::Refused(command, Refusal::Here)),
             Command::Audio { here } => {
                 self.audio_here = here;
                 return self.watch_audio(now);
+            }
+            Command::OpenAudio => {
+                self.open_audio();
+                return self.pump(now);
             }
             Command::CvsdOnly => {
                 self.codecs = vec![Codec::Cvsd];

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::ask::Ask;
-use super::core::{Event, Fault, Slc, State};
+use super::core::{Event, Slc, State};
+use super::report::Fault;
 use crate::base::Pii;
-use crate::hfp::at::{FinalResult, ResultCode, fields, kept, quoted};
+use crate::hfp::at::{FinalResult, ResultCode, fields, kept, list, quoted};
 use crate::hfp::call::CallState;
 use crate::hfp::feature::{AgFeatures, Codec};
 use crate::hfp::indicator::Indicator;
@@ -85,8 +86,9 @@ impl Slc {
                     self.tell_phone();
                 }
             }
-            // The phone's wishes for loudness, its voice assistant, its answers about holding and our indicators.
-            "VGS" | "VGM" | "BVRA" | "CHLD" | "BIND" | "BTRH" | "BINP" | "BCC" | "CMEE" => {}
+            "CHLD" => self.releases_one = list(rest).is_some_and(|ways| fields(ways).any(|way| way == "1x")),
+            // The phone's wishes for loudness, its voice assistant, its answers about our indicators.
+            "VGS" | "VGM" | "BVRA" | "BIND" | "BTRH" | "BINP" | "BCC" | "CMEE" => {}
             _ => self.counters.unknown += 1,
         }
     }
@@ -120,10 +122,12 @@ impl Slc {
     }
 
     fn on_final(&mut self, now: Instant, result: FinalResult) {
-        let call_failed = matches!(result, FinalResult::CallFailed(_));
-        if call_failed && !self.outstanding.front().is_some_and(|first| first.ask.is_about_a_call()) {
-            // Said unasked when a call is over; the indicators say it too.
-            return;
+        let asked = self.outstanding.front().is_some_and(|first| first.ask.is_about_a_call());
+        if let FinalResult::CallFailed(failure) = result
+            && !asked
+        {
+            // Said unasked when a call is over; that it is, the indicators say.
+            return self.tell(Event::CallFailed(failure));
         }
         if self.is_late() {
             self.counters.unasked += 1;
@@ -143,6 +147,7 @@ impl Slc {
                 self.tell_calls(now, changes);
             }
             (Ask::Dial(_) | Ask::IndicatorValues, FinalResult::Ok) => self.follow_calls(now),
+            (Ask::Answer, FinalResult::Ok) => self.tell(Event::Answered),
             (_, FinalResult::Ok) => {}
             (ask, refused) => self.not_done(now, ask, Self::refusal(refused)),
         }

@@ -13,8 +13,10 @@ mod ask;
 mod audio;
 mod core;
 mod input;
+mod report;
 mod setup;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Command, Counters, Event, Fault, Output, Phone, Refusal, Slc, Why};
+pub use self::core::{Command, Event, Output, Slc, Why};
+pub use self::report::{Counters, Fault, Phone, Refusal};
