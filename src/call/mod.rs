@@ -16,6 +16,7 @@ pub mod journal;
 pub mod leg;
 pub mod leg_audio;
 pub mod pending;
+pub mod phone_line;
 pub mod phones;
 pub mod policy;
 pub mod readiness;

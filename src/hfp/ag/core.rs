@@ -164,6 +164,18 @@ impl Ag {
         self.audio = linked;
     }
 
+    /// The RFCOMM link is gone: the next one begins anew. Calls go on.
+    pub fn disconnected(&mut self) {
+        self.hf = HfFeatures::default();
+        self.codecs = vec![Codec::Cvsd];
+        self.tells_indicators = false;
+        self.shows_caller = false;
+        self.shows_waiting = false;
+        self.audio = false;
+        self.lines = Lines::default();
+        self.outputs.clear();
+    }
+
     /// Something happens on the handset or in the network.
     pub fn happens(&mut self, happening: Happening) {
         match happening {
@@ -233,6 +245,12 @@ impl Ag {
     }
 
     pub(super) fn ended(&mut self) {
+        // Alone, what waited rings.
+        if let [only] = &mut self.calls[..]
+            && only.state == CallState::Waiting
+        {
+            only.state = CallState::Incoming;
+        }
         self.tell_indicators();
         if self.calls.is_empty() && self.audio {
             self.tell(Event::CloseAudio);

@@ -114,7 +114,10 @@ impl Ask {
     /// Whether asking again does no harm when no answer came: all but what acts a second time, and a codec that the
     /// phone no longer waits for.
     pub(super) fn may_be_repeated(&self) -> bool {
-        !matches!(self, Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting | Self::Release(_) | Self::TakeCodec(_))
+        !matches!(
+            self,
+            Self::Dial(_) | Self::Dtmf(_) | Self::RefuseWaiting | Self::Release(_) | Self::TakeCodec(_)
+        )
     }
 
     /// Whether it is answered with a line of its own before the end, always.

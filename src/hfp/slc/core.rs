@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::ask::Ask;
 use super::audio::{Step, Watch};
 use super::report::{Counters, Fault, Phone, Refusal};
-use crate::base::time::earlier;
 use crate::base::Number;
+use crate::base::time::earlier;
 use crate::hfp::at::{CallFailure, FinalResult, Lines};
 use crate::hfp::call::{CallState, Calls, Change};
 use crate::hfp::feature::{AgFeatures, Codec, HfFeatures};
@@ -228,9 +228,10 @@ impl Slc {
             Command::Hangup => Ask::Hangup,
             Command::RefuseWaiting => Ask::RefuseWaiting,
             Command::Release { index } if self.releases_one => Ask::Release(index),
-            Command::Release { .. } => return self.tell(Event::Refused(command, Refusal::Here)),
             Command::Dtmf(tone @ ('0'..='9' | '*' | '#' | 'A'..='D')) => Ask::Dtmf(tone),
-            Command::Dtmf(_) => return self.tell(Event::Refused(command, Refusal::Here)),
+            Command::Release { .. } | Command::Dtmf(_) => {
+                return self.tell(Event::Refused(command, Refusal::Here));
+            }
             Command::Audio { here } => {
                 self.audio_here = here;
                 return self.watch_audio(now);

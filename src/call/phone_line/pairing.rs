@@ -1,0 +1,128 @@
+//! The pairing window: open by command only, for a time, and for one phone.
+
+use std::time::{Duration, Instant};
+
+use super::core::{PHONES_MAX, PhoneLine, Shared};
+use super::phone::Phone;
+use super::words::{bounded, name_of};
+use crate::call::phones::{Pairing, PhoneName};
+use crate::hfp::host::{Address, Command, Device, PairingAsk};
+
+/// A window is open no longer than this without being asked for again.
+const SECONDS_MAX: u32 = 600;
+
+/// The window.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// On which adapter, until when.
+    open: Option<(String, Instant)>,
+    asks: Option<(PhoneName, PairingAsk)>,
+    last: Option<String>,
+}
+
+impl Window {
+    pub(super) fn shown(&self) -> Pairing {
+        let open_until = self.open.as_ref().map(|(_, until)| *until);
+        Pairing { open_until, asks: self.asks.clone(), last: self.last.clone() }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.open.as_ref().map(|(_, until)| *until)
+    }
+
+    /// The host is not what it was.
+    pub(super) fn void(&mut self) {
+        self.open = None;
+        self.asks = None;
+    }
+
+    pub(super) fn settle(&mut self, now: Instant, shared: &mut Shared) {
+        if self.deadline().is_some_and(|until| now >= until) {
+            self.close(shared, Some("nobody paired while the window was open"));
+        }
+    }
+
+    /// Closes it, and refuses who asks.
+    pub(super) fn close(&mut self, shared: &mut Shared, last: Option<&str>) {
+        if self.asks.is_some() {
+            self.answer(shared, false);
+        }
+        if let Some((adapter, _)) = self.open.take() {
+            shared.host(Command::PairingWindow { adapter, seconds: 0 });
+            self.last = last.map(bounded).or(self.last.take());
+        }
+    }
+
+    /// The person's answer. What only shows a number to type takes none.
+    pub(super) fn answer(&mut self, shared: &mut Shared, accept: bool) {
+        match self.asks.take() {
+            Some((_, PairingAsk::TypeThere(_))) if accept => {}
+            Some(_) => {
+                shared.host(Command::AnswerPairing { accept });
+                if !accept {
+                    self.last = Some("refused here".into());
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What was asked is void.
+    pub(super) fn over(&mut self) {
+        if self.asks.take().is_some() {
+            self.last = Some("the phone gave up, or the numbers were not the same".into());
+        }
+    }
+}
+
+impl PhoneLine {
+    pub(super) fn open_window(&mut self, now: Instant, seconds: u32) {
+        if self.shared.closing {
+            return;
+        }
+        let seconds = seconds.clamp(1, SECONDS_MAX);
+        let adapter = self.radio.adapter().filter(|adapter| adapter.powered);
+        let Some(adapter) = adapter.map(|adapter| adapter.name.clone()) else {
+            let fault = self.radio.fault().unwrap_or_default();
+            self.window.last = Some(format!("the window was not opened: {fault}"));
+            return;
+        };
+        self.window.last = None;
+        self.window.open = Some((adapter.clone(), now + Duration::from_secs(seconds.into())));
+        self.shared.host(Command::PairingWindow { adapter, seconds });
+    }
+
+    /// A device pairs. Outside the window it is refused, without being shown.
+    pub(super) fn on_pairing(&mut self, now: Instant, address: Address, ask: PairingAsk) {
+        if self.window.deadline().is_none_or(|until| now >= until) {
+            if !matches!(ask, PairingAsk::TypeThere(_)) {
+                self.shared.host(Command::AnswerPairing { accept: false });
+            }
+            return;
+        }
+        let device = self.phones.get(&address).and_then(|phone| phone.device.as_ref());
+        let name = name_of(address, device);
+        let ask = match ask {
+            PairingAsk::Pin(pin) => PairingAsk::Pin(bounded(&pin)),
+            PairingAsk::Compare(_) | PairingAsk::Allow | PairingAsk::TypeThere(_) => ask,
+        };
+        self.window.asks = Some((PhoneName { address, name }, ask));
+    }
+
+    /// A device is new, or changed. One that was paired in the window is trusted and connected to.
+    pub(super) fn on_device(&mut self, now: Instant, device: Device) {
+        let address = device.address;
+        let known = self.phones.contains_key(&address);
+        if !known && (!(device.paired || device.connected) || self.phones.len() >= PHONES_MAX) {
+            return;
+        }
+        let phone = self.phones.entry(address).or_insert_with(|| Phone::new(address));
+        let asked = self.window.asks.as_ref().is_some_and(|(name, _)| name.address == address);
+        let first = asked && !known && device.paired;
+        if (phone.on_device(now, device) || first) && self.window.open.is_some() {
+            phone.welcome(now, &mut self.shared);
+            self.window.asks = None;
+            self.window.close(&mut self.shared, Some(&format!("{address} is paired")));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The line against simulated phones, in virtual time.
+
+mod calls;
+mod world;
