@@ -5,6 +5,7 @@
 
 #[cfg(feature = "bluez")]
 pub mod bluez;
+pub mod adb;
 pub mod config_file;
 pub mod env_file;
 pub mod hci;

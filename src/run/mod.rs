@@ -3,6 +3,7 @@
 //! For: the loops that join a core with its ports, and the links between threads.
 //! Not for: decisions (floors 1 and 2) or system calls (floors 3 and 4).
 
+pub mod adb;
 pub mod agent;
 pub mod bus;
 pub mod echo;

@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for real programs, on the real clock")]
 #![allow(clippy::print_stderr, reason = "what the peers said is shown beside a failed test")]
 
+pub mod adb;
 pub mod agent;
 pub mod baresip;
 pub mod crowd;
