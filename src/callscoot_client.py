@@ -382,6 +382,50 @@ class CallScootClient:
         """Hangs up: `{"queued": true, "session_id": …, …}`. Status 409: no active call."""
         return self._request("POST", f"{_call_path(session_id)}/hangup")
 
+    def handover(self, to: str, *, session_id: Optional[str] = None) -> Dict[str, Any]:
+        """Brings the sound of a call on a phone to its `handset`, where the owner speaks, or back to the `agent`:
+        `{"queued": true, "to": …, "session_id": …, …}`. What came of it is an `audio_moved` or `audio_not_moved` event.
+
+        Status 409: no active call, not on a phone, or there already. 404: unknown session.
+        """
+        return self._request("POST", f"{_call_path(session_id)}/handover", {"to": to})
+
+    # Phones over Bluetooth. A phone is named by its address, such as `00:1A:7D:DA:71:13`. Status 502: no Bluetooth.
+
+    def phones(self) -> Dict[str, Any]:
+        """`{"phones": […], "selected": …, "pairing": {…}, "adapter": …, "fault": …, "no_selection": …}`."""
+        return self._request("GET", "/v1/phones")
+
+    def open_pairing_window(self, timeout_sec: Optional[int] = None) -> Dict[str, Any]:
+        """Lets phones find this machine and pair with it (None: for `discoverable_timeout`):
+        `{"queued": true, "timeout_sec": …}`. `phones()["pairing"]["asks"]` is what a phone wants to have confirmed."""
+        body = {} if timeout_sec is None else {"timeout_sec": timeout_sec}
+        return self._request("POST", "/v1/phones/pairing-window", body)
+
+    def close_pairing_window(self) -> Dict[str, Any]:
+        """Lets no more phones pair: `{"queued": true}`."""
+        return self._request("DELETE", "/v1/phones/pairing-window")
+
+    def answer_pairing(self, accept: bool) -> Dict[str, Any]:
+        """Answers what the phone asks: `{"queued": true}`. Status 409: no phone asks anything."""
+        return self._request("POST", "/v1/phones/pairing-answer", {"accept": accept})
+
+    def connect_phone(self, address: str) -> Dict[str, Any]:
+        """Connects it, and keeps it connected: `{"queued": true, "phone": {…}}`. Status 404: it is not paired."""
+        return self._request("POST", f"/v1/phones/{_segment(address)}/connect")
+
+    def disconnect_phone(self, address: str) -> Dict[str, Any]:
+        """Disconnects it, and leaves it alone until it comes by itself. Reply and errors likewise."""
+        return self._request("POST", f"/v1/phones/{_segment(address)}/disconnect")
+
+    def trust_phone(self, address: str, trusted: bool = True) -> Dict[str, Any]:
+        """Lets it connect by itself, or no longer. Reply and errors likewise."""
+        return self._request("POST", f"/v1/phones/{_segment(address)}/{'trust' if trusted else 'untrust'}")
+
+    def remove_phone(self, address: str) -> Dict[str, Any]:
+        """Forgets it with its keys. Reply and errors likewise."""
+        return self._request("DELETE", f"/v1/phones/{_segment(address)}")
+
     # Waiting.
 
     def wait_for_session_start(self, timeout_sec: float = 30.0, poll_interval_sec: float = 1.0) -> str:

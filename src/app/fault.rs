@@ -115,6 +115,7 @@ impl Fault {
                 Some("`callscoot configure allowed_hosts+=NAME`, or ask for it by its IP address")
             }
             (404, "pending request not found") => Some("`callscoot pending` lists the requests that wait"),
+            (404, "phone not found") => Some("`callscoot devices` lists the phones"),
             (404, _) => Some("`callscoot calls` lists the sessions"),
             (409, "no line is free") => Some(
                 "`callscoot status` shows the call; `callscoot configure max_concurrent_calls=2` allows more",

@@ -11,6 +11,21 @@ pub fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// Prints a line in the place of what `now` shows; an empty one only takes that away.
+pub fn over(line: &str) {
+    let shown = crate::sys::terminal::is_shown();
+    let mut out = std::io::stdout().lock();
+    let clear = if shown { "\r\x1b[K" } else { "" };
+    let end = if line.is_empty() { "" } else { "\n" };
+    let _ = write!(out, "{clear}{line}{end}").and_then(|()| out.flush());
+}
+
+/// Shows on a terminal what is so now, until the next line takes its place.
+pub fn now(words: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = write!(out, "\r\x1b[K{words}").and_then(|()| out.flush());
+}
+
 /// Prints what was asked for, which is the whole work. A reader that has left ends the command, quietly.
 pub fn print(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();

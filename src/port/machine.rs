@@ -88,6 +88,62 @@ pub fn local_ports() -> Option<(u16, u16)> {
     Some((ports.next()?, ports.next()?))
 }
 
+/// Bluetooth and what disturbs it, as far as anybody may see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bluetooth {
+    /// Radios that the kernel shows: `hci0`.
+    pub adapters: Vec<String>,
+    /// One is blocked by software.
+    pub soft_blocked: bool,
+    /// One is blocked by a switch.
+    pub hard_blocked: bool,
+    /// This is a Raspberry Pi whose own chip is the radio, on a serial line.
+    pub on_pi_uart: bool,
+    /// A Wi-Fi interface that is connected: `wlan0`.
+    pub wifi: Option<String>,
+}
+
+/// How it is now.
+pub fn bluetooth() -> Bluetooth {
+    bluetooth_below(Path::new("/"))
+}
+
+fn bluetooth_below(root: &Path) -> Bluetooth {
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let entries = |path: &str| {
+        let mut found: Vec<PathBuf> = fs::read_dir(root.join(path))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
+        found.sort();
+        found
+    };
+    let name = |path: &PathBuf| Some(path.file_name()?.to_str()?.to_owned());
+    let radios = entries("sys/class/rfkill");
+    let blocked = |kind: &str| {
+        radios.iter().any(|radio| text(&radio.join("type")) == "bluetooth" && text(&radio.join(kind)) == "1")
+    };
+    let found = entries("sys/class/bluetooth");
+    // `hci0:11` is a connection, not a radio.
+    let adapters: Vec<String> = found.iter().filter_map(name).filter(|name| !name.contains(':')).collect();
+    let is_pi = text(&root.join("proc/device-tree/model")).starts_with("Raspberry Pi");
+    let on_serial = |adapter: &String| {
+        fs::canonicalize(root.join("sys/class/bluetooth").join(adapter))
+            .is_ok_and(|path| path.to_string_lossy().contains("serial"))
+    };
+    let connected = |interface: &PathBuf| {
+        interface.join("wireless").exists() && text(&interface.join("operstate")) == "up"
+    };
+    Bluetooth {
+        on_pi_uart: is_pi && adapters.iter().any(on_serial),
+        adapters,
+        soft_blocked: blocked("soft"),
+        hard_blocked: blocked("hard"),
+        wifi: entries("sys/class/net").iter().find(|interface| connected(interface)).and_then(name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +179,37 @@ mod tests {
         let unlimited = of(&unlimited, "0");
         assert_eq!(unlimited, Limits { open_files: None, realtime: true });
         assert!(limits_of(std::process::id()).is_some() && limits_of(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn bluetooth_is_what_the_kernel_shows_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        assert_eq!(bluetooth_below(root.path()), Bluetooth::default());
+        write("sys/class/rfkill/rfkill0/type", "wlan\n");
+        write("sys/class/rfkill/rfkill0/soft", "1\n");
+        write("sys/class/rfkill/rfkill1/type", "bluetooth\n");
+        write("sys/class/rfkill/rfkill1/soft", "0\n");
+        write("sys/class/rfkill/rfkill1/hard", "0\n");
+        write("sys/devices/platform/soc/serial0/bluetooth/hci0/uevent", "");
+        fs::create_dir_all(root.path().join("sys/class/bluetooth/hci0:11")).unwrap();
+        let radio = root.path().join("sys/devices/platform/soc/serial0/bluetooth/hci0");
+        std::os::unix::fs::symlink(radio, root.path().join("sys/class/bluetooth/hci0")).unwrap();
+        write("sys/class/net/eth0/operstate", "up\n");
+        write("sys/class/net/wlan0/operstate", "down\n");
+        fs::create_dir_all(root.path().join("sys/class/net/wlan0/wireless")).unwrap();
+        let quiet = bluetooth_below(root.path());
+        assert_eq!(quiet, Bluetooth { adapters: vec!["hci0".into()], ..Bluetooth::default() });
+        write("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0");
+        write("sys/class/rfkill/rfkill1/soft", "1\n");
+        write("sys/class/net/wlan0/operstate", "up\n");
+        let loud = bluetooth_below(root.path());
+        assert!(loud.on_pi_uart && loud.soft_blocked && !loud.hard_blocked);
+        assert_eq!(loud.wifi.as_deref(), Some("wlan0"));
     }
 
     #[test]

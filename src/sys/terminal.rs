@@ -51,6 +51,12 @@ pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
     Ok(Some(text_of(line)))
 }
 
+/// One line from standard input, without its end; `None` at the end of input.
+pub fn line() -> io::Result<Option<String>> {
+    let line = read_line(io::stdin().lock())?;
+    Ok(Some(line).filter(|line| !line.is_empty()).map(text_of))
+}
+
 /// Up to a line end, the end of input, or Ctrl-C.
 fn read_line(mut input: impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();

@@ -111,6 +111,27 @@ class Service(unittest.TestCase):
         self.refused(409, "no active call", client.answer_current_call)
         self.refused(409, "no active call", client.send_contextual_update, "x")
 
+    def test_phones_on_a_machine_that_may_have_none(self):
+        client = self.client
+        phones = client.phones()
+        self.assertEqual(client.status()["phones"].keys(), phones.keys())
+        self.assertIn("pairing", phones)
+        stranger = "00:00:00:00:00:01"
+        for method in (client.connect_phone, client.disconnect_phone, client.trust_phone, client.remove_phone):
+            self.refused(404, "phone not found", method, stranger)
+        self.refused(404, "phone not found", client.trust_phone, stranger, False)
+        self.refused(409, "no phone asks anything", client.answer_pairing, True)
+        self.refused(400, "timeout_sec must be a whole number of seconds, at most 86400", client.open_pairing_window, -1)
+        self.refused(409, "no active call", client.handover, "handset")
+        self.refused(400, "to must be handset or agent", client.handover, "car")
+        if phones["fault"] is not None:
+            self.refused(502, phones["fault"], client.open_pairing_window, 1)
+            self.refused(502, phones["fault"], client.close_pairing_window)
+        client.queue_outbound_call(NUMBER)
+        with self.assertRaises(CallScootClientError) as caught:
+            client.handover("handset")
+        self.assertEqual(caught.exception.status, 409)
+
     def test_the_same_request_again_makes_no_second_call(self):
         client = self.client
         again = {"metadata": {"lead": 1}, "idempotency_key": str(uuid.uuid4())}

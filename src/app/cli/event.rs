@@ -20,9 +20,12 @@ pub(super) fn said(event: &Value) -> Option<(&'static str, Tone, String)> {
         "agent_response_finished" => Some(("agent", Tone::Good, words("text"))),
         "agent_response_correction" => Some(("heard", Tone::Faint, words("corrected_agent_response"))),
         "interruption" => note("the caller talks over the agent: silence at once"),
+        "audio_moved" if payload["to"] == "handset" => note("the phone's owner speaks; the agent is silent"),
+        "audio_moved" => note("the call is back with the agent"),
+        "audio_lost" => Some(("", Tone::Doubtful, "the phone took the call's sound".into())),
         "contextual_update_queued" => Some(("context", Tone::Doubtful, words("text"))),
         "user_message_queued" => Some(("say", Tone::Doubtful, words("text"))),
-        "client_error" => Some(("error", Tone::Bad, words("error"))),
+        "client_error" | "audio_not_moved" => Some(("error", Tone::Bad, words("error"))),
         "tool_call_started" => Some(("tool", Tone::Doubtful, words("tool_name"))),
         "tool_call_finished" => Some(("tool", Tone::Doubtful, format!("{} is done", words("tool_name")))),
         "call_ended" => {
@@ -61,5 +64,10 @@ mod tests {
             (told("external_command", json!({})), told("brand\u{7}new", json!({})).unwrap()),
             (None, "brand�new".into())
         );
+        assert_eq!(
+            told("audio_moved", json!({"to": "handset", "by": "us"})).unwrap(),
+            "the phone's owner speaks; the agent is silent"
+        );
+        assert_eq!(told("audio_moved", json!({"to": "agent"})).unwrap(), "the call is back with the agent");
     }
 }

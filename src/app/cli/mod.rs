@@ -4,7 +4,7 @@
 //! Not for: deciding anything. What a command may do is what the API may do.
 //!
 //! ```text
-//!  program ──▶ status · calls · call · dial · talk · pending · configure · events · doctor
+//!  program ──▶ status · calls · call · dial · talk · phones · pair · pending · configure · events · doctor
 //!                 │ fetch by desk (environment, client)      follow (streams, Ctrl-C, closed pipes)
 //!                 └ render with view (width, colour, now) · table · text (nothing of a stranger's moves the cursor)
 //! ```
@@ -18,8 +18,10 @@ mod doctor;
 mod event;
 mod events;
 mod follow;
+mod pair;
 mod pairs;
 mod pending;
+mod phones;
 mod program;
 mod status;
 mod table;

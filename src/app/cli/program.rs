@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use super::{call, calls, configure, dial, doctor, events, pending, status, talk, text, welcome};
+use super::{
+    call, calls, configure, dial, doctor, events, pair, pending, phones, status, talk, text, welcome,
+};
 use crate::app::fault::Fault;
 use crate::app::{demo, echo, out, serve, sim};
 
@@ -62,6 +64,20 @@ enum Command {
     Say(talk::Words),
     /// Give the agent something to know, without interrupting.
     Context(talk::Words),
+    /// Bring the sound of a call to the phone's handset, or back to the agent.
+    Handover(talk::Handover),
+    /// Let a phone find this machine and pair with it.
+    Pair(pair::Options),
+    /// The phones that are paired, and what they say of themselves.
+    Devices(phones::Options),
+    /// Let a phone connect by itself.
+    Trust(phones::Trust),
+    /// Connect a phone, and keep it connected.
+    Connect(phones::Which),
+    /// Disconnect a phone, and leave it alone until it comes by itself.
+    Disconnect(phones::Which),
+    /// Forget a phone.
+    Remove(phones::Which),
     /// Context that waits for a call to come.
     Pending(pending::Options),
     /// What happens in a call, as it happens.
@@ -110,6 +126,13 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Hangup(which) => talk::hang_up(&which),
         Command::Say(words) => talk::say(&words),
         Command::Context(words) => talk::context(&words),
+        Command::Handover(handover) => talk::hand_over(&handover),
+        Command::Pair(options) => pair::run(&options),
+        Command::Devices(options) => phones::list(&options),
+        Command::Trust(trust) => phones::trust(&trust),
+        Command::Connect(which) => phones::connect(&which),
+        Command::Disconnect(which) => phones::disconnect(&which),
+        Command::Remove(which) => phones::remove(&which),
         Command::Pending(options) => pending::run(&options),
         Command::Events(options) => events::run(&options),
         Command::Configure(options) => configure::run(&options),

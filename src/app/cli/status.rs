@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::calls::length;
 use super::desk::{Output, client};
+use super::phones::{name, state};
 use super::view::{Tone, View, show, text};
 use crate::app::fault::Fault;
 
@@ -32,6 +33,9 @@ pub(super) fn render(status: &Value, base: &str, view: &View) -> String {
         out += &view.labelled(&format!("  {label:<9}"), Tone::Faint, words);
     };
     row("line", &line(status));
+    for phone in phones(status) {
+        row("phone", &format!("{}: {}", name(phone), state(phone)));
+    }
     row("agent", &agent(&status["agent"]));
     row("call", &call(status, view));
     let pending = status["pending_call_requests"].as_array().map_or(0, Vec::len);
@@ -50,9 +54,20 @@ pub(super) fn render(status: &Value, base: &str, view: &View) -> String {
     out
 }
 
+fn phones(status: &Value) -> &[Value] {
+    status["phones"]["phones"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
 fn line(status: &Value) -> String {
     let sip = &status["sip_state"];
     let backend = text(&status["telephony_backend"]["selected"]);
+    if backend != "sip" {
+        let dials = phones(status).iter().find(|phone| phone["selected"] == true);
+        return dials.map_or_else(
+            || format!("{backend}, no phone"),
+            |phone| format!("{backend}, over {}", name(phone)),
+        );
+    }
     let Some(server) = sip["server"].as_str() else { return format!("{backend}, not configured") };
     let user = &status["config"]["sip_username"];
     let state = match (sip["registered"] == true, user.is_null(), sip["registration_status_code"].as_u64()) {
@@ -93,10 +108,11 @@ fn call(status: &Value, view: &View) -> String {
     } else {
         format!(" for {}", length(current, view))
     };
+    let place = if current["audio_at"] == "handset" { ", at the handset" } else { "" };
     let others = status["live_calls"].as_u64().unwrap_or(1).saturating_sub(1);
     let more = if others > 0 { format!(", and {others} more") } else { String::new() };
     format!(
-        "{}{since}, {way} {}, {}{more}",
+        "{}{since}{place}, {way} {}, {}{more}",
         text(&current["phase"]),
         number.unwrap_or_else(|| "unknown".into()),
         text(&current["id"])
@@ -127,6 +143,30 @@ ready  http://127.0.0.1:8788
   agent    configured, with a key
   call     active for 1:23, from +4930, 20261122-085000-+4930, and 1 more
   pending  2 waiting for a call; `callscoot pending` lists them
+  answers  automatically
+"
+        );
+    }
+
+    #[test]
+    fn a_phone_that_carries_calls_has_a_line_of_its_own() {
+        let status = json!({
+            "missing": [], "telephony_backend": {"selected": "hfp"}, "live_calls": 1, "sip_state": {},
+            "config": {"auto_answer": true}, "agent": {"configured": true, "signed": true, "last_error": null},
+            "phones": {"phones": [
+                {"name": "Ada's Pixel", "link": "connected", "selected": true, "battery": 4, "signal": 3},
+            ]},
+            "current_call": {"id": "x", "phase": "active", "direction": "inbound", "audio_at": "handset",
+                "incoming_number": "+4930", "offhook_started_at": null},
+        });
+        assert_eq!(
+            render(&status, "http://pi:1", &View::plain(80)),
+            "\
+ready  http://pi:1
+  line     hfp, over Ada's Pixel
+  phone    Ada's Pixel: connected, battery 4/5, signal 3/5
+  agent    configured, with a key
+  call     active, at the handset, from +4930, x
   answers  automatically
 "
         );

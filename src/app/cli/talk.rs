@@ -1,4 +1,4 @@
-//! `answer`, `hangup`, `say`, `context`: what is done with a call that is there.
+//! `answer`, `hangup`, `handover`, `say`, `context`: what is done with a call that is there.
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,19 @@ use crate::app::fault::Fault;
 pub(super) struct Which {
     /// The call; without one, the current call.
     #[arg(value_name = "ID", default_value = CURRENT, hide_default_value = true)]
+    session: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Where the sound of a call goes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Handover {
+    /// The phone's handset, where its owner speaks; or the agent.
+    #[arg(value_parser = ["handset", "agent"])]
+    to: String,
+    /// The call; without one, the current call.
+    #[arg(long, value_name = "ID", default_value = CURRENT, hide_default_value = true)]
     session: String,
     #[command(flatten)]
     output: Output,
@@ -38,6 +51,14 @@ pub(super) fn answer(which: &Which) -> Result<(), Fault> {
 pub(super) fn hang_up(which: &Which) -> Result<(), Fault> {
     let ending = |body: &Value, _: &View| format!("hanging up {}", text(&body["session_id"]));
     done(&which.session, "/hangup", &json!({}), which.output, ending)
+}
+
+pub(super) fn hand_over(handover: &Handover) -> Result<(), Fault> {
+    let body = json!({ "to": handover.to });
+    done(&handover.session, "/handover", &body, handover.output, |body, _| match body["to"].as_str() {
+        Some("handset") => format!("{} goes to the handset", text(&body["session_id"])),
+        _ => format!("{} comes back to the agent", text(&body["session_id"])),
+    })
 }
 
 pub(super) fn say(words: &Words) -> Result<(), Fault> {

@@ -1,8 +1,9 @@
-//! The SIP line: configured, registered, and sound comes through.
+//! The line: phones, or SIP: configured, registered, and sound comes through.
 
 use serde_json::Value;
 
 use super::check::Check;
+use super::phones;
 use crate::app::cli::view::text;
 use crate::port::machine;
 use crate::port::rest_local::ApiClient;
@@ -11,24 +12,32 @@ use crate::port::rest_local::ApiClient;
 const LAST_CALLS: u32 = 20;
 
 pub(super) fn check(status: &Value, client: &ApiClient, here: bool, checks: &mut Vec<Check>) {
+    let calls = client.get(&format!("/v1/calls?limit={LAST_CALLS}")).ok();
+    if status["telephony_backend"]["selected"] != "sip" {
+        checks.extend(unset(status));
+        phones::check(status, calls.as_ref(), here, checks);
+        return;
+    }
     checks.push(registration(status));
     checks.extend(ports(status, here));
-    if let Ok(calls) = client.get(&format!("/v1/calls?limit={LAST_CALLS}")) {
-        checks.extend(sound(&calls));
-    }
+    checks.extend(calls.as_ref().and_then(sound));
+}
+
+/// Nothing was chosen, and there is no phone either: both ways are told.
+fn unset(status: &Value) -> Option<Check> {
+    let none = status["phones"]["phones"].as_array().is_none_or(Vec::is_empty);
+    (status["telephony_backend"]["configured"] == "auto" && none).then(|| {
+        Check::warn(
+            "line",
+            "no SIP account is set, and no phone is paired: `callscoot pair` lets your own phone carry calls; for SIP:",
+            "callscoot configure sip_server=SERVER sip_username=USER sip_password=-",
+        )
+    })
 }
 
 fn registration(status: &Value) -> Check {
     const NAME: &str = "SIP line";
     let (sip, config) = (&status["sip_state"], &status["config"]);
-    if status["telephony_backend"]["selected"] != "sip" {
-        let found = "no SIP account is set, and telephones over Bluetooth are not in this version";
-        return Check::fail(
-            NAME,
-            found,
-            "callscoot configure telephony_backend=sip sip_server=SERVER sip_username=USER sip_password=-",
-        );
-    }
     let Some(server) = sip["server"].as_str() else {
         return Check::fail(NAME, "sip_server is not set", "callscoot configure sip_server=SERVER");
     };
@@ -196,9 +205,11 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_set_up_is_told_with_all_that_it_needs() {
-        let none =
-            registration(&json!({"telephony_backend": {"selected": "hfp"}, "sip_state": {}, "config": {}}));
-        assert!(none.mend.unwrap().contains("sip_password=-"));
+        let auto =
+            json!({"telephony_backend": {"configured": "auto", "selected": "hfp"}, "phones": {"phones": []}});
+        assert!(unset(&auto).unwrap().mend.unwrap().contains("sip_password=-"));
+        let chosen = json!({"telephony_backend": {"configured": "hfp", "selected": "hfp"}});
+        assert_eq!(unset(&chosen), None);
         let mut trunk = status(json!({}));
         trunk["config"]["sip_username"] = Value::Null;
         assert_eq!(registration(&trunk).state, State::Pass);

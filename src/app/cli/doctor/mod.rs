@@ -12,6 +12,7 @@ mod examine;
 mod files;
 mod line;
 mod machine;
+mod phones;
 mod service;
 
 pub(super) use examine::{Options, run};
