@@ -29,6 +29,10 @@ pub struct Environment {
     pub api_base: Option<String>,
     /// `CALLSCOOT_API_TOKEN`; none means no authentication.
     pub api_token: Option<Secret>,
+    /// `DBUS_SYSTEM_BUS_ADDRESS`: the bus that the Bluetooth host is on; the system's own without it.
+    pub system_bus: Option<String>,
+    /// `CALLSCOOT_SCO_DIR`: voice links are Unix sockets in this folder, for a machine without Bluetooth.
+    pub sco_dir: Option<PathBuf>,
     /// Who talks.
     pub agent: AgentSettings,
 }
@@ -73,6 +77,8 @@ impl Environment {
             api_base,
             api: SocketAddr::new(host, port),
             api_token,
+            system_bus: env::var("DBUS_SYSTEM_BUS_ADDRESS").ok().filter(|address| !address.is_empty()),
+            sco_dir: get("CALLSCOOT_SCO_DIR").map(PathBuf::from),
             agent,
         })
     }

@@ -7,5 +7,6 @@ pub mod environment;
 pub mod fault;
 mod metrics;
 pub mod out;
+mod phones;
 pub mod serve;
 pub mod sim;

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use super::environment::Environment;
 use super::fault::Fault;
 use super::metrics;
+use super::phones;
 use crate::base::CallIds;
 use crate::call::config::Config;
 use crate::call::switch::{Input, Setup, Switch};
@@ -125,7 +126,7 @@ impl Service {
         let to_switch = switch.clone();
         let options =
             SipOptions { bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED), open: None, metrics: metrics.clone() };
-        let legs = sip::spawn(spawner, options, resolver.clone(), ids, rng.fork(), move |event| {
+        let legs = sip::spawn(spawner, options, resolver.clone(), ids.clone(), rng.fork(), move |event| {
             to_switch.tell(Input::Leg(event));
         })
         .map_err(Fault::refused("the SIP thread"))?;
@@ -134,7 +135,7 @@ impl Service {
         metrics.at_scrape(move |metrics| totals.report(metrics));
         let ends = SwitchEnds {
             legs,
-            phones: Err("this build has no Bluetooth".into()),
+            phones: phones::start(spawner, environment, (ids, rng.fork()), &metrics, &switch)?,
             store,
             media,
             media_bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),

@@ -1,8 +1,15 @@
 //! The hands-free thread: the Bluetooth host, every phone's connection, and the opening of voice links. It waits for
 //! commands, D-Bus, RFCOMM, the voice links' own news and its deadline, all at once. Audio is `voice`'s.
 
+#[cfg(feature = "bluez")]
+mod opening;
+#[cfg(feature = "bluez")]
+mod thread;
+
 use serde_json::{Map, Value};
 
+#[cfg(feature = "bluez")]
+pub use self::thread::{HandsFreeOptions, spawn};
 use super::link::MediaEnd;
 use crate::base::CallId;
 use crate::call::phones::{PhoneCommand, PhoneEvent};

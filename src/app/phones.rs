@@ -1,0 +1,53 @@
+//! The wiring of phones: the hands-free thread and its voice links, where this build and machine have them.
+
+use super::environment::Environment;
+use super::fault::Fault;
+use crate::base::{CallIds, Metrics, Rng};
+#[cfg(feature = "bluez")]
+use crate::port::sco::Sco;
+use crate::run::hands_free::Mail;
+#[cfg(feature = "bluez")]
+use crate::run::hands_free::{self, HandsFreeOptions};
+use crate::run::switch::SwitchHandle;
+#[cfg(feature = "bluez")]
+use crate::run::voice::VoicePool;
+use crate::sys::mailbox::MailSender;
+use crate::sys::thread::Spawner;
+
+/// The way to the phones, or why there is none.
+type PhonesEnd = Result<MailSender<Mail>, String>;
+
+/// The hands-free thread, and the voice links that it opens.
+#[cfg(feature = "bluez")]
+pub(super) fn start(
+    spawner: &Spawner,
+    environment: &Environment,
+    of_calls: (CallIds, Rng),
+    metrics: &Metrics,
+    switch: &SwitchHandle,
+) -> Result<PhonesEnd, Fault> {
+    let refused = |source| Fault::System { what: "the hands-free thread", source };
+    let voice = VoicePool::new(spawner.clone()).map_err(refused)?;
+    let totals = voice.totals();
+    metrics.at_scrape(move |metrics| totals.report(metrics));
+    let options = HandsFreeOptions {
+        bus: environment.system_bus.clone(),
+        sco: environment.sco_dir.clone().map_or(Sco::Kernel, Sco::Folder),
+        memory: environment.state_dir.join("phones.json"),
+    };
+    let switch = switch.clone();
+    hands_free::spawn(spawner, options, voice, of_calls, move |told| switch.told(told))
+        .map(Ok)
+        .map_err(refused)
+}
+
+#[cfg(not(feature = "bluez"))]
+pub(super) fn start(
+    _: &Spawner,
+    _: &Environment,
+    _: (CallIds, Rng),
+    _: &Metrics,
+    _: &SwitchHandle,
+) -> Result<PhonesEnd, Fault> {
+    Ok(Err("this build has no Bluetooth".into()))
+}
