@@ -27,6 +27,7 @@ fn scenario(codec: &str) -> PathBuf {
     }
     fs::copy(Path::new(ROOT).join("src/callscoot_client.py"), folder.join("callscoot_client.py")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_callscoot"), folder.join("callscoot")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_callscoot-sco-routing"), folder.join("callscoot-sco-routing")).unwrap();
 
     let caller = "I would like to order two loaves of bread, and a small cake for my daughter.";
     let agent = "Of course. The bread will be ready at noon, and the cake tomorrow morning at nine.";

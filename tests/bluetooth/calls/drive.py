@@ -9,6 +9,7 @@ import time
 import callscoot_client
 
 CODEC = sys.argv[1]
+NAME = {'msbc': 'mSBC', 'cvsd': 'CVSD'}[CODEC]
 NUMBER_IN, NUMBER_OUT = '+15550100', '+15550142'
 SPEECH_S = 9
 client = callscoot_client.CallScootClient('http://127.0.0.1:8080')
@@ -65,7 +66,7 @@ def pair():
 
 
 def finished(session_id):
-    call = client.get_call(session_id)['call']
+    call = client.get_call(session_id)['meta']
     print('%s: %s, %s, %s' % (call['direction'], call['phase'], call['end_reason'], json.dumps(call.get('audio'))))
     return call
 
@@ -79,7 +80,7 @@ def main():
 
     session = until('a call comes in', client.current_call)['id']
     until('it is active', lambda: (client.current_call() or {}).get('phase') == 'active')
-    until('it is over', lambda: client.get_call(session)['call']['end_reason'], SPEECH_S + 20)
+    until('it is over', lambda: client.get_call(session)['meta']['end_reason'], SPEECH_S + 20)
     inbound = finished(session)
     shutil.copy('logs/agent_heard.wav', 'logs/agent_heard_inbound.wav')
 
@@ -89,7 +90,7 @@ def main():
     until('the other end answers', lambda: (client.current_call() or {}).get('phase') == 'active', 30)
     time.sleep(SPEECH_S)
     client.hangup_current_call()
-    until('it is over', lambda: client.get_call(session)['call']['end_reason'])
+    until('it is over', lambda: client.get_call(session)['meta']['end_reason'])
     outbound = finished(session)
     shutil.copy('logs/agent_heard.wav', 'logs/agent_heard_outbound.wav')
     code = phone.wait(30)
@@ -98,7 +99,7 @@ def main():
         (code, 0), (inbound['telephony_backend'], 'hfp'), (inbound['incoming_number'], NUMBER_IN),
         (inbound['end_reason'], 'remote_hangup'), (outbound['end_reason'], 'local_hangup'),
         (outbound['incoming_number'], NUMBER_OUT), (dialled['via'], 'hfp'),
-        (inbound['audio'].get('codec'), CODEC), (outbound['audio'].get('codec'), CODEC),
+        (inbound['audio'].get('codec'), NAME), (outbound['audio'].get('codec'), NAME),
     ]
     wrong = [pair for pair in expected if pair[0] != pair[1]]
     print('wrong: %s' % wrong if wrong else 'all is as it should be')
