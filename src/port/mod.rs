@@ -3,9 +3,9 @@
 //! For: sockets, TLS, files, the database, the HTTP server.
 //! Not for: loops (floor 5) or decisions (floors 1 and 2).
 
+pub mod adb;
 #[cfg(feature = "bluez")]
 pub mod bluez;
-pub mod adb;
 pub mod config_file;
 pub mod env_file;
 pub mod hci;

@@ -1,0 +1,186 @@
+//! Voice links on their way: the listener of each adapter, and what is accepted or connected and not yet up.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use crate::hfp::Codec;
+use crate::hfp::host::{Address, Event};
+use crate::port::sco::{Link, Listener, Sco};
+use crate::sys::wait::Interest;
+
+/// A phone that refuses a link may just not answer.
+const OPEN_MAX: Duration = Duration::from_secs(5);
+/// Links on their way at most; a phone that opens one has at most one before it.
+const LINKS_MAX: usize = 16;
+/// Links that are accepted before everybody else has a turn.
+const ACCEPTS_MAX: usize = 4;
+
+/// The listeners and links.
+pub(super) struct Opening {
+    sco: Sco,
+    adapters: BTreeMap<String, Adapter>,
+    /// The adapter that knows a phone.
+    homes: BTreeMap<Address, String>,
+    /// The codec of the next link that a phone opens.
+    expected: BTreeMap<Address, Codec>,
+    links: Vec<OnItsWay>,
+}
+
+struct Adapter {
+    address: Address,
+    listener: Option<Listener>,
+}
+
+struct OnItsWay {
+    phone: Address,
+    codec: Codec,
+    by_us: bool,
+    link: Link,
+    give_up_at: Instant,
+}
+
+/// What became of a link.
+pub(super) struct Opened {
+    pub(super) phone: Address,
+    pub(super) codec: Codec,
+    /// It was opened from here.
+    pub(super) by_us: bool,
+    /// The descriptor, or why there is none, in a sentence.
+    pub(super) result: Result<OwnedFd, String>,
+}
+
+impl Opening {
+    pub(super) fn new(sco: Sco) -> Self {
+        Self {
+            sco,
+            adapters: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            links: Vec::new(),
+        }
+    }
+
+    /// What the host reports: every adapter that is on takes links.
+    pub(super) fn on_host(&mut self, event: &Event) {
+        match event {
+            Event::Up | Event::Down(_) => {
+                self.adapters.clear();
+                self.homes.clear();
+            }
+            Event::Adapter(adapter) if adapter.powered => {
+                let known = self.adapters.get(&adapter.name);
+                if known.is_some_and(|known| known.address == adapter.address && known.listener.is_some()) {
+                    return;
+                }
+                let listener = self.sco.listen(adapter.address);
+                if let Err(error) = &listener {
+                    log::warn!("{}: no voice links can be taken: {error}", adapter.name);
+                }
+                let entry = Adapter { address: adapter.address, listener: listener.ok() };
+                self.adapters.insert(adapter.name.clone(), entry);
+            }
+            Event::Adapter(adapter) => drop(self.adapters.remove(&adapter.name)),
+            Event::AdapterGone(name) => drop(self.adapters.remove(name)),
+            Event::Device(device) => drop(self.homes.insert(device.address, device.adapter.clone())),
+            Event::DeviceGone(address) => {
+                self.homes.remove(address);
+                self.expected.remove(address);
+            }
+            Event::AdapterRefused { .. }
+            | Event::ProfileRegistered
+            | Event::ProfileRefused { .. }
+            | Event::Pairing { .. }
+            | Event::PairingOver
+            | Event::Done { .. } => {}
+        }
+    }
+
+    pub(super) fn expect(&mut self, phone: Address, codec: Codec) {
+        self.expected.insert(phone, codec);
+    }
+
+    /// Opens a link from here.
+    pub(super) fn open(&mut self, now: Instant, phone: Address, codec: Codec) -> Result<(), String> {
+        self.close(phone);
+        let adapter = self.homes.get(&phone).and_then(|name| self.adapters.get(name));
+        let adapter = adapter.ok_or("its adapter is gone")?.address;
+        let link = self.sco.connect(adapter, phone, codec).map_err(|error| error.to_string())?;
+        self.push(now, phone, codec, true, link);
+        Ok(())
+    }
+
+    /// Gives up what is on its way.
+    pub(super) fn close(&mut self, phone: Address) {
+        self.links.retain(|link| link.phone != phone);
+    }
+
+    /// What to wait for: the listeners, then the links.
+    pub(super) fn fds(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Interest)> {
+        let listeners = self.adapters.values().filter_map(|adapter| adapter.listener.as_ref());
+        let listeners = listeners.map(|listener| (listener.as_fd(), Interest::READ));
+        listeners.chain(self.links.iter().map(|link| (link.link.as_fd(), WRITE)))
+    }
+
+    /// When the next link has taken too long.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.links.iter().map(|link| link.give_up_at).min()
+    }
+
+    /// Takes the links that phones open.
+    pub(super) fn accept(&mut self, now: Instant) {
+        let mut accepted = Vec::new();
+        for listener in self.adapters.values().filter_map(|adapter| adapter.listener.as_ref()) {
+            for _ in 0..ACCEPTS_MAX {
+                match listener.accept() {
+                    Ok(Some(incoming)) => accepted.push(incoming),
+                    Ok(None) => break,
+                    Err(error) => log::debug!("a voice link was not accepted: {error}"),
+                }
+            }
+        }
+        for incoming in accepted {
+            let phone = incoming.phone();
+            let codec = self.expected.get(&phone).copied().unwrap_or(Codec::Cvsd);
+            match incoming.admit(codec) {
+                Ok(link) => self.push(now, phone, codec, false, link),
+                Err(error) => log::debug!("a voice link was not taken: {error}"),
+            }
+        }
+    }
+
+    fn push(&mut self, now: Instant, phone: Address, codec: Codec, by_us: bool, link: Link) {
+        if self.links.len() < LINKS_MAX {
+            self.links.push(OnItsWay { phone, codec, by_us, link, give_up_at: now + OPEN_MAX });
+        }
+    }
+
+    /// The links that are up or have failed: those that `ready` names by their place among the links of `fds`, and
+    /// those that took too long.
+    pub(super) fn finished(&mut self, now: Instant, ready: &[bool]) -> Vec<Opened> {
+        let mut finished = Vec::new();
+        let mut waiting = Vec::new();
+        for (at, link) in std::mem::take(&mut self.links).into_iter().enumerate() {
+            let OnItsWay { phone, codec, by_us, .. } = link;
+            if ready.get(at).copied().unwrap_or(false) {
+                let result = link.link.finish().map_err(|error: io::Error| error.to_string());
+                finished.push(Opened { phone, codec, by_us, result });
+            } else if now >= link.give_up_at {
+                let sentence = format!("no voice link within {} s", OPEN_MAX.as_secs());
+                finished.push(Opened { phone, codec, by_us, result: Err(sentence) });
+            } else {
+                waiting.push(link);
+            }
+        }
+        self.links = waiting;
+        finished
+    }
+
+    /// How many descriptors of `fds` are listeners.
+    pub(super) fn listeners(&self) -> usize {
+        self.adapters.values().filter(|adapter| adapter.listener.is_some()).count()
+    }
+}
+
+const WRITE: Interest = Interest { read: false, write: true };
