@@ -72,8 +72,8 @@ fn receive_with_state(link: BorrowedFd<'_>, packet: &mut [u8]) -> io::Result<(us
     message.msg_iovlen = 1;
     message.msg_control = (&raw mut control).cast();
     message.msg_controllen = size_of::<Control>() as _;
-    // SAFETY: the message points to `part`, and so to `packet`, and to `control`: all valid for writes of the lengths that
-    // stand beside them.
+    // SAFETY: the message points to `part`, and so to `packet`, and to `control`: all valid for writes of the lengths
+    // that stand beside them.
     let received = unsafe { libc::recvmsg(link.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
     let length = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     // The head's length as the kernel wrote it is the message's own, data included.

@@ -6,8 +6,8 @@
 //!                        ◀─events ring──  thread ⇄ port::sco, a link for each device
 //!                        ◀───atomics────  thread ⇄ run::link rings of whoever talks
 //! ```
-//! A link's own clock is the beat: each packet that comes is answered by one of its size. A call without a link, or with
-//! one that is silent, makes silence for its talker every 20 ms; what is to be said waits. Links and calls live
+//! A link's own clock is the beat: each packet that comes is answered by one of its size. A call without a link, or
+//! with one that is silent, makes silence for its talker every 20 ms; what is to be said waits. Links and calls live
 //! apart: `route` says whose audio goes over a device's link, now or as soon as it has one.
 //! Between the rings nothing locks, allocates, logs or touches a channel.
 
