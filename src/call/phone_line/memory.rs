@@ -53,7 +53,10 @@ impl Memory {
 
     /// As JSON.
     pub fn write(&self) -> String {
-        let link = |(phone, adapter): &(Address, Address)| json!({ "phone": phone.to_string(), "adapter": adapter.to_string() });
+        let link = |(phone, adapter): &(Address, Address)| {
+            let (phone, adapter) = (phone.to_string(), adapter.to_string());
+            json!({ "phone": phone, "adapter": adapter })
+        };
         let cvsd_only: Vec<Value> = self.cvsd_only.iter().map(link).collect();
         let last_used: Vec<String> = self.last_used.iter().map(Address::to_string).collect();
         json!({ "cvsd_only": cvsd_only, "last_used": last_used }).to_string()

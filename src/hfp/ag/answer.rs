@@ -45,13 +45,19 @@ impl Ag {
                 }
             }
             ("AT+CHLD", "?") => {
-                self.say("+CHLD: (0,1,2,3)");
+                self.say(&format!("+CHLD: ({})", self.options.holds));
                 self.say("OK");
                 self.tell(Event::Up);
             }
             ("AT+CHLD", "0") => {
                 let keep = |call: &Call| !matches!(call.state, CallState::Waiting | CallState::Held);
                 self.calls.retain(keep);
+                self.say("OK");
+                self.ended();
+            }
+            ("AT+CHLD", which) if which.len() == 2 && self.options.holds.contains("1x") => {
+                let index = which.strip_prefix('1').and_then(|index| index.parse::<u8>().ok());
+                self.calls.retain(|call| Some(call.index) != index);
                 self.say("OK");
                 self.ended();
             }

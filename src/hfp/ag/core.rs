@@ -16,6 +16,8 @@ pub struct Options {
     pub codec: Codec,
     /// It answers `AT+CLCC`.
     pub lists_calls: bool,
+    /// What it can do with several calls, as in `+CHLD`.
+    pub holds: &'static str,
     /// Its indicators, in its order.
     pub indicators: &'static [&'static str],
     /// Its network's name.
@@ -38,6 +40,7 @@ impl Default for Options {
             ),
             codec: Codec::Msbc,
             lists_calls: true,
+            holds: "0,1,2,3",
             indicators: &["service", "call", "callsetup", "callheld", "signal", "roam", "battchg"],
             operator: "Simulated",
             own_number: "+15550123",
@@ -60,6 +63,8 @@ pub enum Happening {
     OtherRings,
     /// It takes the call.
     OtherAnswers,
+    /// The owner takes the call that is on hold back.
+    Resumes,
     /// The call is over, whoever ended it elsewhere; of several the newest.
     Over,
     /// An indicator moves: `signal`, `battchg`, `roam`, `service`.
@@ -188,6 +193,7 @@ impl Ag {
             Happening::RingsAgain => self.ring(),
             Happening::OwnerAnswers => self.take_call(),
             Happening::OwnerDials(number) => {
+                self.shift(CallState::Active, CallState::Held);
                 self.add(false, CallState::Dialing, Some(number));
                 self.tell_indicators();
             }
@@ -197,6 +203,7 @@ impl Ag {
                 self.shift(CallState::Alerting, CallState::Active);
                 self.want_audio();
             }
+            Happening::Resumes => self.shift(CallState::Held, CallState::Active),
             Happening::Over => {
                 self.calls.pop();
                 self.ended();

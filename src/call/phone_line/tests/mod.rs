@@ -1,4 +1,9 @@
 //! The line against simulated phones, in virtual time.
 
+mod audio;
 mod calls;
+mod connection;
+mod hostile;
+mod owner;
+mod pairing;
 mod world;

@@ -13,6 +13,7 @@ use crate::hfp::{CallState, Codec};
 
 pub(super) const ADAPTER: Address = Address::new([2, 0, 0, 0, 0, 1]);
 pub(super) const A: Address = Address::new([0xa, 0, 0, 0, 0, 1]);
+pub(super) const B: Address = Address::new([0xb, 0, 0, 0, 0, 2]);
 
 /// How long a phone's packets take to come.
 const FIRST_PACKET: Duration = Duration::from_millis(300);

@@ -1,0 +1,115 @@
+//! The pairing window.
+
+use super::world::{A, B, World, device};
+use crate::call::phone_line::Memory;
+use crate::call::phones::PhoneCommand;
+use crate::hfp::host::{Command, Device, Event, PairingAsk};
+
+fn stranger() -> Device {
+    Device { paired: false, trusted: false, connected: true, audio_gateway: false, ..device(B) }
+}
+
+fn answers(world: &World) -> Vec<bool> {
+    let accept = |command: &Command| {
+        if let Command::AnswerPairing { accept } = command { Some(*accept) } else { None }
+    };
+    world.host.iter().filter_map(accept).collect()
+}
+
+#[test]
+fn outside_the_window_nobody_pairs_and_nothing_is_shown() {
+    let mut world = World::with_host(Memory::default());
+    world.report(Event::Device(stranger()));
+    world.report(Event::Pairing { device: B, ask: PairingAsk::Compare(123_456) });
+    world.wait(300);
+    assert_eq!((answers(&world), world.shown.pairing.asks.clone()), (vec![false], None));
+    world.command(PhoneCommand::AnswerPairing { accept: true });
+    assert_eq!(answers(&world), [false], "there is nothing to accept");
+}
+
+#[test]
+fn a_phone_that_pairs_in_the_window_is_shown_accepted_trusted_and_connected() {
+    let mut world = World::with_host(Memory::default());
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 120 });
+    let open = Command::PairingWindow { adapter: "hci0".into(), seconds: 120 };
+    assert_eq!(world.host.last(), Some(&open));
+    world.report(Event::Device(stranger()));
+    world.report(Event::Pairing { device: B, ask: PairingAsk::Compare(123_456) });
+    world.wait(300);
+    let (name, ask) = world.shown.pairing.asks.clone().unwrap();
+    assert_eq!((name.address, ask), (B, PairingAsk::Compare(123_456)));
+    world.command(PhoneCommand::AnswerPairing { accept: true });
+    assert_eq!(answers(&world), [true]);
+    world.report(Event::PairingOver);
+    world.report(Event::Device(Device { trusted: false, ..device(B) }));
+    assert!(world.host.contains(&Command::Trust(B, true)));
+    let close = Command::PairingWindow { adapter: "hci0".into(), seconds: 0 };
+    assert!(world.host.contains(&close), "after one success it closes");
+    world.wait(3000);
+    assert!(world.host.contains(&Command::Connect(B)));
+    let pairing = &world.shown.pairing;
+    assert_eq!((pairing.open_until, &pairing.asks), (None, &None));
+    assert!(pairing.last.as_deref().unwrap().contains("is paired"));
+    world.report(Event::Pairing { device: A, ask: PairingAsk::Allow });
+    assert_eq!(answers(&world), [true, false]);
+}
+
+#[test]
+fn the_window_closes_by_itself_and_refuses_who_still_asks() {
+    let mut world = World::with_host(Memory::default());
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 30 });
+    world.wait(20_000);
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 30 });
+    world.wait(20_000);
+    assert!(world.shown.pairing.open_until.is_some(), "asked for again, it is open that long from then");
+    world.report(Event::Pairing { device: B, ask: PairingAsk::Allow });
+    world.wait(11_000);
+    assert_eq!(answers(&world), [false]);
+    assert_eq!((world.shown.pairing.open_until, world.shown.pairing.asks.clone()), (None, None));
+    assert!(world.shown.pairing.last.is_some());
+}
+
+#[test]
+fn a_pairing_that_comes_to_nothing_leaves_the_window_open() {
+    let mut world = World::with_host(Memory::default());
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 120 });
+    world.report(Event::Pairing { device: B, ask: PairingAsk::TypeThere(4711) });
+    world.command(PhoneCommand::AnswerPairing { accept: true });
+    assert_eq!(answers(&world), Vec::<bool>::new(), "a number to type takes no answer");
+    world.report(Event::Pairing { device: B, ask: PairingAsk::Compare(1) });
+    world.report(Event::PairingOver);
+    world.wait(300);
+    let pairing = &world.shown.pairing;
+    assert!(pairing.open_until.is_some() && pairing.asks.is_none() && pairing.last.is_some());
+}
+
+#[test]
+fn a_phone_known_as_paired_is_not_taken_for_one_that_pairs() {
+    let mut world = World::with_host(Memory::default());
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 120 });
+    world.report(Event::Device(device(A)));
+    world.wait(300);
+    assert!(world.shown.pairing.open_until.is_some());
+}
+
+#[test]
+fn the_window_stays_shut_without_an_adapter_and_says_why() {
+    let mut world = World::new(Memory::default());
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 120 });
+    world.wait(300);
+    assert!(world.shown.pairing.last.as_deref().unwrap().contains("bluetoothd"));
+    assert_eq!(world.shown.pairing.open_until, None);
+}
+
+#[test]
+fn a_phone_that_is_removed_is_forgotten() {
+    let mut world = World::with_phone(crate::hfp::ag::Options::default());
+    let call = world.talks();
+    world.command(PhoneCommand::Remove { phone: A });
+    assert!(world.ended(call).is_some());
+    assert!(world.host.ends_with(&[Command::Disconnect(A), Command::Remove(A)]));
+    assert_eq!(world.memory, Memory::default());
+    world.report(Event::DeviceGone(A));
+    world.wait(300);
+    assert_eq!(world.shown.phones, []);
+}
