@@ -83,6 +83,23 @@ impl Calls {
     /// What the indicators alone say (HFP 4.10), for a phone that lists no calls: one that is up, one being set up,
     /// one held.
     pub fn follow(&mut self, values: Values) -> Vec<Change> {
+        let before = |states: &[CallState]| {
+            self.known.iter().find(|call| states.contains(&call.state)).map(|call| call.index)
+        };
+        let active_before = before(&[CallState::Active]);
+        let held_before = before(&[CallState::Held]);
+        let setup_before =
+            before(&[CallState::Incoming, CallState::Waiting, CallState::Dialing, CallState::Alerting]);
+        // A call keeps its index when it is answered, when it is put on hold and when it is taken back.
+        let held = (values.call_held > 0).then(|| held_before.or(active_before).unwrap_or(3));
+        let taken = setup_before.filter(|_| values.call_setup == 0);
+        let active = (values.call == 1 && values.call_held != 2).then(|| {
+            let resumed = held_before.filter(|_| held.is_none());
+            let others = [active_before, resumed, taken].into_iter().flatten();
+            others.chain(1..=3).find(|index| Some(*index) != held).unwrap_or(1)
+        });
+        let free = |index: &u8| Some(*index) != held && Some(*index) != active;
+        let setup = setup_before.into_iter().chain(1..=3).find(free).unwrap_or(1);
         let mut calls = Vec::new();
         let mut push = |index, incoming: Option<bool>, state| {
             let before = self.known.iter().find(|call| call.index == index);
@@ -90,19 +107,17 @@ impl Calls {
             let number = before.and_then(|call| call.number.clone());
             calls.push(Call { index, incoming, state, number });
         };
-        // The one that was set up keeps its index when it is answered.
-        if values.call == 1 && values.call_held != 2 {
-            push(1, None, CallState::Active);
+        if let Some(active) = active {
+            push(active, None, CallState::Active);
         }
-        if values.call_held > 0 {
-            push(3, None, CallState::Held);
+        if let Some(held) = held {
+            push(held, None, CallState::Held);
         }
-        let in_setup = if values.call == 1 { 2 } else { 1 };
         match values.call_setup {
-            1 if values.call == 1 => push(in_setup, Some(true), CallState::Waiting),
-            1 => push(in_setup, Some(true), CallState::Incoming),
-            2 => push(in_setup, Some(false), CallState::Dialing),
-            3 => push(in_setup, Some(false), CallState::Alerting),
+            1 if values.call == 1 => push(setup, Some(true), CallState::Waiting),
+            1 => push(setup, Some(true), CallState::Incoming),
+            2 => push(setup, Some(false), CallState::Dialing),
+            3 => push(setup, Some(false), CallState::Alerting),
             _ => {}
         }
         self.replace_by(calls)
@@ -218,6 +233,25 @@ mod tests {
         let waiting = Values { call: 1, call_setup: 1, ..Values::default() };
         assert_eq!(calls.follow(waiting), [Change::Now(call(2, true, CallState::Waiting, None))]);
         assert_eq!(calls.follow(up), [Change::Over(2)]);
+        assert_eq!(calls.follow(Values::default()), [Change::Over(1)]);
+    }
+
+    #[test]
+    fn without_a_list_a_call_on_hold_stays_the_same_call_hfp_4_10() {
+        let mut calls = Calls::default();
+        let up = Values { call: 1, ..Values::default() };
+        let held = Values { call_held: 2, ..up };
+        let beside = Values { call_held: 1, ..up };
+        calls.follow(up);
+        assert_eq!(calls.follow(held), [Change::Now(call(1, false, CallState::Held, None))]);
+        assert_eq!(calls.follow(up), [Change::Now(call(1, false, CallState::Active, None))]);
+        let waiting = Values { call_setup: 1, ..up };
+        assert_eq!(calls.follow(waiting), [Change::Now(call(2, true, CallState::Waiting, None))]);
+        let changes = calls.follow(beside);
+        assert!(changes.contains(&Change::Now(call(1, false, CallState::Held, None))), "{changes:?}");
+        assert!(changes.contains(&Change::Now(call(2, true, CallState::Active, None))), "{changes:?}");
+        assert_eq!(calls.follow(held), [Change::Over(2)], "the active one ended");
+        assert_eq!(calls.follow(up), [Change::Now(call(1, false, CallState::Active, None))]);
         assert_eq!(calls.follow(Values::default()), [Change::Over(1)]);
     }
 }

@@ -95,7 +95,8 @@ impl Indicators {
         }
     }
 
-    /// `+CIEV: index,value`; indices count from 1. What changed, if anything did.
+    /// `+CIEV: index,value`; indices count from 1. What changed, if anything did; when two calls change places,
+    /// `callheld` is told as it was (HFP 4.22.2).
     pub fn read_event(&mut self, rest: &str) -> Option<Indicator> {
         let mut fields = fields(rest);
         let index = fields.next()?.parse::<usize>().ok()?.checked_sub(1)?;
@@ -114,7 +115,8 @@ impl Indicators {
             Indicator::Roam => &mut self.values.roam,
             Indicator::BatteryCharge => &mut self.values.battery_charge,
         };
-        (std::mem::replace(slot, value) != value).then_some(indicator)
+        let swapped = indicator == Indicator::CallHeld && value == 1;
+        (std::mem::replace(slot, value) != value || swapped).then_some(indicator)
     }
 }
 

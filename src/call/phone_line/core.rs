@@ -300,6 +300,7 @@ impl PhoneLine {
                 if let Some(phone) = self.phones.get_mut(&address) {
                     phone.device = None;
                     phone.asked = false;
+                    phone.dismissed = false;
                 }
             }
             host::Event::Pairing { device, ask } => self.on_pairing(now, device, ask),

@@ -217,10 +217,17 @@ impl Phone {
         self.link = Link::Away;
     }
 
+    /// It is to be shown: the host knows it, or it is here.
+    pub(super) fn is_shown(&self) -> bool {
+        self.device.is_some() || self.is_linked()
+    }
+
     /// Nothing is known of it any more.
     pub(super) fn is_forgotten(&self) -> bool {
         let known = self.device.as_ref().is_some_and(|device| device.paired || device.connected);
-        !known && !self.is_linked() && self.call.is_none()
+        // What the user wanted of it outlives a restart of the host.
+        let wanted = self.asked || self.dismissed;
+        !known && !wanted && !self.is_linked() && self.call.is_none()
     }
 
     pub(super) fn deadline(&self, shared: &Shared, pages: Pages) -> Option<(Instant, Why)> {

@@ -27,11 +27,12 @@ impl PhoneLine {
 
     fn snapshot(&self) -> Phones {
         let selection = self.select();
+        let shown = self.phones.values().filter(|phone| phone.is_shown());
         Phones {
             fault: self.radio.fault(),
             adapter: self.radio.adapter().map(|adapter| (adapter.name.clone(), adapter.address)),
             pairing: self.window.shown(),
-            phones: self.phones.values().map(|phone| self.shown_of(phone)).collect(),
+            phones: shown.map(|phone| self.shown_of(phone)).collect(),
             selected: selection.as_ref().ok().copied(),
             no_selection: selection.err().map(|(_, sentence)| sentence),
         }

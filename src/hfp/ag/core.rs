@@ -65,6 +65,8 @@ pub enum Happening {
     OtherAnswers,
     /// The owner takes the call that is on hold back.
     Resumes,
+    /// The owner changes between the active call and the one on hold.
+    Swaps,
     /// The call is over, whoever ended it elsewhere; of several the newest.
     Over,
     /// An indicator moves: `signal`, `battchg`, `roam`, `service`.
@@ -204,6 +206,7 @@ impl Ag {
                 self.want_audio();
             }
             Happening::Resumes => self.shift(CallState::Held, CallState::Active),
+            Happening::Swaps => self.swap(),
             Happening::Over => {
                 self.calls.pop();
                 self.ended();
@@ -280,6 +283,20 @@ impl Ag {
 
     pub(super) fn chosen_codec(&self) -> Codec {
         if self.codecs.contains(&self.options.codec) { self.options.codec } else { Codec::Cvsd }
+    }
+
+    /// HFP 4.22.2: `callheld` is told although it stays 1.
+    fn swap(&mut self) {
+        for call in &mut self.calls {
+            match call.state {
+                CallState::Active => call.state = CallState::Held,
+                CallState::Held => call.state = CallState::Active,
+                CallState::Dialing | CallState::Alerting | CallState::Incoming | CallState::Waiting => {}
+            }
+        }
+        if let Some(at) = self.options.indicators.iter().position(|name| *name == "callheld") {
+            self.say(&format!("+CIEV: {},1", at + 1));
+        }
     }
 
     fn ring(&mut self) {

@@ -164,6 +164,14 @@ fn what_the_user_disconnects_stays_so_until_it_comes_by_itself_or_he_wants_it() 
     world.wait(3_600_000);
     assert_eq!((world.connects(), world.sims[&A].linked), (1, false));
     assert_eq!(world.shown.phones[0].link, PhoneLink::Away);
+    world.report(Event::Up);
+    world.wait(1000);
+    assert_eq!(world.shown.phones, []);
+    for event in [Event::Adapter(adapter()), Event::Device(device(A)), Event::ProfileRegistered] {
+        world.report(event);
+    }
+    world.wait(60_000);
+    assert_eq!(world.connects(), 1, "nor does a restart of the host change that");
     world.sim().linked = true;
     world.input(Input::Linked { phone: A });
     world.wait(300);

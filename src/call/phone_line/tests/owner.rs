@@ -157,3 +157,37 @@ fn phones_that_are_not_in_use_ring_for_their_owner_alone() {
     assert_eq!(world.told_incoming(), None);
     assert!(world.sims[&A].linked, "they stay connected");
 }
+
+#[test]
+fn calls_that_change_places_change_who_is_heard() {
+    let mut world = World::with_phone(Options::default());
+    let call = world.talks();
+    world.happens(called("+15550111"));
+    world.happens(Happening::OwnerAnswers);
+    world.wait(10_000);
+    world.happens(Happening::Swaps);
+    world.wait(3000);
+    assert_eq!(world.sims[&A].routed, Some(call));
+    world.happens(Happening::Swaps);
+    assert_eq!((world.sims[&A].routed, world.sims[&A].voice), (None, None), "the owner talks at once");
+}
+
+#[test]
+fn on_a_phone_without_a_list_our_call_on_hold_is_not_taken_for_the_owners() {
+    let old = Options { features: None, lists_calls: false, ..Options::default() };
+    let mut world = World::with_phone(old);
+    // Its first call teaches that it lists none.
+    world.happens(called("+15550100"));
+    world.happens(Happening::Over);
+    world.wait(10_000);
+    let call = world.talks();
+    world.happens(called("+15550111"));
+    world.happens(Happening::OwnerAnswers);
+    world.wait(1000);
+    assert!(world.has(&PhoneEvent::Held { call, held: true }));
+    assert_eq!((world.sims[&A].routed, world.sims[&A].voice), (None, None));
+    world.happens(Happening::Over);
+    world.happens(Happening::Resumes);
+    world.wait(3000);
+    assert_eq!(world.sims[&A].routed, Some(call));
+}
