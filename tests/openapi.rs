@@ -172,6 +172,7 @@ fn real_answers_are_as_described() {
         "/v1/current-call",
         "/v1/calls",
         "/v1/pending-call-requests",
+        "/v1/phones",
     ] {
         client.gets(path, "");
         client.asks("HEAD", path, "", "", &[]);
@@ -241,6 +242,12 @@ fn real_answers_are_as_described() {
     );
     client.asks("GET", "/v1/status", "", "", &[("Host", "evil.example")]);
     client.gets("/v1/calls?limit=many", "");
+    client.posts("/v1/current-call/handover", "", &json!({"to": "handset"}));
+    client.posts("/v1/current-call/handover", "", &json!({"to": "car"}));
+    client.posts("/v1/phones/pairing-answer", "", &json!({"accept": true}));
+    client.posts("/v1/phones/pairing-window", "", &json!({"timeout_sec": -1}));
+    client.asks("POST", "/v1/phones/{address}/connect", "00:00:00:00:00:01", "", &[]);
+    client.asks("DELETE", "/v1/phones/{address}", "Ada", "", &[]);
     client.gets("/v1/events/stream?session_id=nobody", "");
     client.asks("PATCH", "/v1/config", "", r#"{"outbound_calls_per_hour_max":1}"#, &[]);
     client.posts("/v1/outbound-calls", "", &number);

@@ -195,10 +195,11 @@ mod tests {
     fn devices_are_a_table_with_the_one_that_dials_marked() {
         assert_eq!(
             render(&phones(), &View { width: None, ..View::plain(0) }),
-            "   NAME          ADDRESS            STATE                                       NETWORK  NOTE\n\
+            "   NAME          ADDRESS            STATE                                        NETWORK  NOTE\n\
              *  Ada's Pixel�  00:1A:7D:DA:71:13  connected, battery 4/5, signal 3/5, roaming  Telekom  1 call, voice \
-             by msbc\n   Nokia         00:02:EE:00:00:01  tried again in 12 s                                  not \
-             trusted, page timeout\n"
+             by msbc\n   \
+             Nokia         00:02:EE:00:00:01  tried again in 12 s                                   not trusted, page \
+             timeout\n"
         );
         let none = json!({"fault": "hci0 is blocked", "no_selection": "x", "phones": []});
         assert_eq!(
