@@ -172,8 +172,7 @@ def main():
     root, _, phone, hci = Root(bus, state), Managers(bus, state), Device(bus, PHONE, state), Adapter(bus, ADAPTER, state)
     state['root'] = root
     if len(sys.argv) > 1:
-        dbus.service.BusName(sys.argv[1], bus)
-        name = None
+        name = dbus.service.BusName(sys.argv[1], bus)
     else:
         name = dbus.service.BusName('org.bluez', bus, do_not_queue=True)
     streams = []
@@ -242,19 +241,21 @@ def main():
         'taken': lambda value: state.update(taken=value),
     }
 
-    def line(source, _):
-        text = source.readline()
-        if not text:
-            os._exit(0)
+    def line(text):
         what, *arguments = json.loads(text)
         if what == 'adopt':
             state['profile'] = state['agent'] = (arguments[0], '/org/callscoot/handsfree')
         else:
             commands[what](*arguments)
-        return True
+        tell('did')
 
-    GLib.io_add_watch(sys.stdin, GLib.IO_IN | GLib.IO_HUP, line)
-    tell('ready', bus.get_unique_name(), name is not None)
+    def read():
+        for text in sys.stdin:
+            GLib.idle_add(line, text)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    tell('ready', name.get_name())
     GLib.MainLoop().run()
 
 

@@ -37,7 +37,7 @@ pub(super) const AGENT_PATH: &str = "/org/callscoot/agent";
 pub(super) const HANDS_FREE: &str = "0000111e-0000-1000-8000-00805f9b34fb";
 /// HFP 1.8.
 const VERSION: u16 = 0x0108;
-/// The bits of the service record (HFP 6.3, not those of `AT+BRSF`): three-way calling, caller's number, volume, wide band.
+/// The bits of the service record (HFP 6.3, not those of `AT+BRSF`): three-way, caller's number, volume, wide band.
 const SERVICE_FEATURES: u16 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5;
 
 /// What comes out.

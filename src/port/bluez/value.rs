@@ -57,9 +57,12 @@ pub(super) fn entries<'a>(at: &mut Iter<'a>, mut each: impl FnMut(String, Iter<'
     }
 }
 
-/// Reads an `as` that stands here.
+/// Reads an `as` that stands here; an empty list may be one of anything.
 pub(super) fn texts(at: &mut Iter<'_>) -> Option<Vec<String>> {
     let mut list = at.recurse(ArgType::Array)?;
+    if !matches!(list.arg_type(), ArgType::String | ArgType::ObjectPath | ArgType::Invalid) {
+        return None;
+    }
     let mut found = Vec::new();
     while found.len() < TEXTS_MAX {
         let Some(one) = text(&mut list) else { break };
@@ -124,7 +127,7 @@ mod tests {
                 Value::Flag(true),
                 Value::Texts(vec!["a".into(), "b".into()]),
                 Value::Other,
-                Value::Texts(vec![]),
+                Value::Other,
                 Value::Text("/a".into()),
             ]
         );
