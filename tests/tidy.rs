@@ -41,7 +41,7 @@ const WALLS: [(&str, &str); 15] = [
     ("ureq", "src/port/rest"),
     ("rubato", "src/dsp/"),
     ("hound", "src/port/wav.rs"),
-    ("dbus", "src/port/bluez/"),
+    ("dbus", "src/port/bluez"),
     ("prometheus", "src/base/metrics/"),
     ("libsbc", "src/codec/"),
 ];

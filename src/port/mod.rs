@@ -6,6 +6,8 @@
 pub mod adb;
 #[cfg(feature = "bluez")]
 pub mod bluez;
+#[cfg(feature = "bluez")]
+pub mod bluez_host;
 pub mod config_file;
 pub mod env_file;
 pub mod hci;

@@ -2,12 +2,14 @@
 
 use std::io::{self, stdout};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 
+#[cfg(feature = "bluez")]
+use super::handset_args;
 use super::phone::{Input, PhoneOptions, Role};
 use super::{agent, over_sip};
 use crate::app::fault::Fault;
@@ -24,7 +26,8 @@ use crate::sys::{clock, signal};
 pub enum Command {
     /// The agent service on loopback: signed URLs, the socket, a script.
     Agent(agent::Options),
-    /// A SIP phone that answers or calls, plays a WAV and records one.
+    /// A SIP phone that answers or calls, plays a WAV and records one; or with --hfp a phone behind Bluetooth.
+    #[cfg_attr(feature = "bluez", command(after_long_help = after_help()))]
     Phone(PhoneArgs),
 }
 
@@ -37,33 +40,36 @@ pub struct PhoneArgs {
     /// The address for SIP and RTP; only this machine reaches the default.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
-    /// Call this `sip:` URI at the start, instead of answering.
+    /// Call this `sip:` URI at the start, instead of answering; with --hfp: the number of somebody who calls the phone.
     #[arg(long, value_name = "URI", conflicts_with = "refuse")]
-    call: Option<String>,
+    pub(super) call: Option<String>,
     /// The number that those whom it calls see.
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     from: Option<String>,
     /// Refuse every call.
     #[arg(long, value_enum)]
     refuse: Option<Refusal>,
-    /// Ring for so long before answering.
+    /// Ring for so long before answering; with --hfp this is the one whom the phone calls.
     #[arg(long, value_name = "MS", default_value_t = 500)]
-    ring_ms: u64,
+    pub(super) ring_ms: u64,
     /// Say this WAV file after the answer (8 to 48 kHz, any number of channels).
     #[arg(long, value_name = "FILE")]
-    play: Option<PathBuf>,
+    pub(super) play: Option<PathBuf>,
     /// Record what is heard into this WAV file; each call overwrites it.
     #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
+    pub(super) record: Option<PathBuf>,
     /// Record in stereo: what is heard left, what is said right.
     #[arg(long, requires = "record")]
     stereo: bool,
     /// Hang up so long after the answer.
     #[arg(long, value_name = "MS")]
-    hang_up_ms: Option<u64>,
+    pub(super) hang_up_ms: Option<u64>,
     /// End after the first call.
     #[arg(long)]
-    once: bool,
+    pub(super) once: bool,
+    #[cfg(feature = "bluez")]
+    #[command(flatten)]
+    pub(super) handset: handset_args::HandsetArgs,
 }
 
 /// How a call is refused.
@@ -73,6 +79,11 @@ enum Refusal {
     Busy,
     /// 603.
     Declined,
+}
+
+#[cfg(feature = "bluez")]
+fn after_help() -> String {
+    format!("With --hfp the phone is steered by lines on standard input:\n\n{}", super::handset::HELP)
 }
 
 /// Runs a simulated peer until it is done, or told to stop.
@@ -105,17 +116,23 @@ fn agent_service(options: &agent::Options) -> Result<(), Fault> {
 }
 
 /// A number as callers have one: what it shows is what policies are tried on.
-fn number(text: &str) -> Result<String, String> {
+pub(super) fn number(text: &str) -> Result<String, String> {
     Number::parse(text).map(|number| number.as_str().to_owned()).map_err(|error| error.to_string())
 }
 
+/// What is said: the samples of this file, or nothing.
+pub(super) fn words(file: Option<&Path>) -> Result<Vec<i16>, Fault> {
+    let read =
+        |path: &Path| wav::read(path).map_err(|error| Fault::Config(format!("{}: {error}", path.display())));
+    file.map_or(Ok(Vec::new()), read)
+}
+
 fn phone(args: PhoneArgs) -> Result<(), Fault> {
-    let say = match &args.play {
-        Some(path) => {
-            wav::read(path).map_err(|error| Fault::Config(format!("{}: {error}", path.display())))?
-        }
-        None => Vec::new(),
-    };
+    #[cfg(feature = "bluez")]
+    if args.handset.hfp {
+        return handset_args::run(args);
+    }
+    let say = words(args.play.as_deref())?;
     let role = match (args.call, args.refuse) {
         (Some(uri), _) => Role::Call(DialTarget::Uri(Pii(uri))),
         (None, Some(Refusal::Busy)) => Role::Refuse(RejectWhy::Busy),

@@ -3,6 +3,10 @@
 
 pub mod agent;
 pub mod command;
+#[cfg(feature = "bluez")]
+pub mod handset;
+#[cfg(feature = "bluez")]
+mod handset_args;
 mod over_sip;
 pub mod phone;
 pub mod voice;

@@ -61,6 +61,10 @@ impl Ag {
                 self.say("OK");
                 self.ended();
             }
+            ("AT+CHLD", "1" | "2") => {
+                self.say("OK");
+                self.swap(value == "1");
+            }
             ("AT+BIND", "?") => {
                 self.say("+BIND: (2)");
                 self.say("OK");
@@ -87,6 +91,7 @@ impl Ag {
             }
             ("AT+CLCC", _) if self.options.lists_calls => self.list_calls(),
             ("AT+BCS", id) => self.on_codec(id),
+            ("AT+BCC", _) if self.keeps_audio => self.say("ERROR"),
             ("AT+BCC", _) => {
                 self.say("OK");
                 self.want_audio();

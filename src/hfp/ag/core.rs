@@ -73,6 +73,8 @@ pub enum Happening {
     Indicator(&'static str, u8),
     /// The phone wants the audio link, with its codec.
     WantsAudio,
+    /// The owner keeps the audio at the handset, whatever is asked for; or does so no longer.
+    KeepsAudio(bool),
 }
 
 /// What the hands-free unit wanted, for whoever plays the phone.
@@ -122,6 +124,7 @@ pub struct Ag {
     /// What the other side was told last, by the order of `options.indicators`.
     told: Vec<u8>,
     pub(super) audio: bool,
+    pub(super) keeps_audio: bool,
     lines: Lines,
     outputs: VecDeque<Output>,
 }
@@ -142,6 +145,7 @@ impl Ag {
             shows_waiting: false,
             told,
             audio: false,
+            keeps_audio: false,
             lines: Lines::default(),
             outputs: VecDeque::new(),
         };
@@ -161,9 +165,28 @@ impl Ag {
         self.outputs.pop_front().unwrap_or(Output::Idle)
     }
 
+    /// A new connection: what was agreed on the last one is void. Calls and levels are still what they are.
+    pub fn connected(&mut self) {
+        (self.hf, self.codecs) = (HfFeatures::default(), vec![Codec::Cvsd]);
+        (self.tells_indicators, self.shows_caller, self.shows_waiting) = (false, false, false);
+        (self.audio, self.lines) = (false, Lines::default());
+        self.outputs.clear();
+        self.told = self.values();
+    }
+
+    /// Says a line that nobody has asked for.
+    pub fn unasked(&mut self, line: &str) {
+        self.say(line);
+    }
+
     /// The calls on the handset.
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// Whether the owner keeps the audio at the handset.
+    pub fn keeps_audio(&self) -> bool {
+        self.keeps_audio
     }
 
     /// The audio link is there, or not any more.
@@ -218,6 +241,29 @@ impl Ag {
                 self.tell_indicators();
             }
             Happening::WantsAudio => self.want_audio(),
+            Happening::KeepsAudio(keeps) => self.keeps_audio = keeps,
+        }
+    }
+
+    /// `AT+CHLD=1` and `2`: what is active ends or is held, and the other call, waiting or held, is taken.
+    pub(super) fn swap(&mut self, end_active: bool) {
+        let other = |call: &Call| matches!(call.state, CallState::Waiting | CallState::Held);
+        let taken =
+            self.calls.iter().filter(|call| other(call)).min_by_key(|call| call.state == CallState::Held);
+        let taken = taken.map(|call| call.index);
+        if end_active {
+            self.calls.retain(|call| call.state != CallState::Active);
+        }
+        for call in &mut self.calls {
+            if Some(call.index) == taken {
+                call.state = CallState::Active;
+            } else if call.state == CallState::Active {
+                call.state = CallState::Held;
+            }
+        }
+        self.ended();
+        if taken.is_some() {
+            self.want_audio();
         }
     }
 
@@ -269,7 +315,7 @@ impl Ag {
 
     /// HFP 4.11: choose a codec, or open the link at once where there is no choice.
     pub(super) fn want_audio(&mut self) {
-        if self.audio {
+        if self.audio || self.keeps_audio {
             return;
         }
         let negotiates = self.hf.has(HfFeatures::CODEC_NEGOTIATION)
@@ -281,7 +327,8 @@ impl Ag {
         }
     }
 
-    pub(super) fn chosen_codec(&self) -> Codec {
+    /// The codec of the next audio link.
+    pub fn chosen_codec(&self) -> Codec {
         if self.codecs.contains(&self.options.codec) { self.options.codec } else { Codec::Cvsd }
     }
 
