@@ -1,7 +1,7 @@
 # callscoot: what a person types. `make` lists it.
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-bluetooth check bench fuzz long docs setup clean
-.PHONY: long-kill long-disk long-load long-idle long-fuzz long-api long-tests
+.PHONY: long-kill long-disk long-load long-idle long-voice long-fuzz long-api long-tests
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # Fuzz targets, and how long `make fuzz` gives each.
 T ?= sip_msg sdp rtp rtcp hfp_at adb_server h2 agent_msg http_head
@@ -45,7 +45,7 @@ fuzz: ## one minute for each parser, or: make fuzz T=sip_msg SECONDS_EACH=3600
 	        -- -max_total_time=$(SECONDS_EACH) -timeout=5 -rss_limit_mb=1024; \
 	done
 
-long: long-kill long-disk long-load long-idle long-fuzz long-api long-tests ## what takes hours, figures in docs/measurements; one item: make long-kill
+long: long-kill long-disk long-load long-idle long-voice long-fuzz long-api long-tests ## what takes hours, figures in docs/measurements; one item: make long-kill
 
 long-kill: # the service killed 300 times under its clients' writes; the seed is printed
 	CALLSCOOT_KILL_ROUNDS=300 CALLSCOOT_KILL_SEED=$$(date +%s) cargo test --locked --test kill -- --nocapture
@@ -58,6 +58,9 @@ long-load: # requests, streams and the clock of a call under load
 
 long-idle: # an hour of nothing
 	cargo test --locked --test idle -- --ignored --nocapture
+
+long-voice: # speech through both codecs of Bluetooth, scored, and the ways between link and ring
+	CALLSCOOT_RECORD=1 cargo test --locked --test voice_quality -- --ignored --nocapture
 
 long-fuzz: # the parsers fuzzed for an hour each
 	$(MAKE) fuzz SECONDS_EACH=3600
