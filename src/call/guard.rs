@@ -1,5 +1,9 @@
-//! The outbound guard: what is asked before any leg dials. Emergency numbers are never dialled by a program, and
-//! calls in an hour and in a day are bounded, so that a fault in a client costs neither lives nor a fortune.
+//! The outbound guard: what is asked before any leg dials. Emergency numbers are never dialled by a program, nor are
+//! those that cost extra; calls in an hour and in a day and their minutes are bounded, so that a fault in a client
+//! costs neither lives nor a fortune.
+
+mod costly;
+mod minutes;
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
@@ -7,6 +11,8 @@ use thiserror::Error;
 use super::command::{Refusal, RefusalKind, Target};
 use super::config::Config;
 use crate::base::Number;
+
+pub use minutes::Talked;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -52,6 +58,14 @@ pub enum Refused {
     /// It would reach an emergency service.
     #[error("emergency numbers are never dialled; the list is emergency_numbers in the configuration")]
     Emergency,
+    /// It is a premium service.
+    #[error("numbers that cost extra are not dialled; the list is premium_numbers in the configuration")]
+    Premium,
+    /// It is short, and such numbers are not dialled on this line.
+    #[error(
+        "short numbers are not dialled on this line; allowed_short_numbers in the configuration may list them"
+    )]
+    Short,
     /// Too many outbound calls began lately.
     #[error("the budget of {max} outbound calls per {window} is spent ({key} in the configuration)")]
     Budget {
@@ -64,14 +78,26 @@ pub enum Refused {
         /// Seconds until one more is allowed.
         retry_after_sec: u64,
     },
+    /// Too many minutes were talked lately.
+    #[error(
+        "the budget of {max} outbound minutes per day is spent (outbound_minutes_per_day in the configuration)"
+    )]
+    Minutes {
+        /// How many are allowed.
+        max: u32,
+        /// Seconds until a call is allowed.
+        retry_after_sec: u64,
+    },
 }
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::Emergency => Self::new(RefusalKind::Conflict, message),
-            Refused::Budget { retry_after_sec, .. } => {
+            Refused::Emergency | Refused::Premium | Refused::Short => {
+                Self::new(RefusalKind::Conflict, message)
+            }
+            Refused::Budget { retry_after_sec, .. } | Refused::Minutes { retry_after_sec, .. } => {
                 Self { retry_after_sec: Some(retry_after_sec), ..Self::new(RefusalKind::Budget, message) }
             }
         }
@@ -79,15 +105,22 @@ impl From<Refused> for Refusal {
 }
 
 /// Whether this target may be dialled now. `started_unix_ms` says when the outbound calls of at least the last
-/// 24 hours began, in any order.
+/// 24 hours began, `talked` when they were answered, those under way too; both in any order.
 pub fn check(
     target: &Target,
     config: &Config,
     started_unix_ms: &[i64],
+    talked: &[Talked],
     now_unix_ms: i64,
 ) -> Result<(), Refused> {
     if is_emergency(target, config) {
         return Err(Refused::Emergency);
+    }
+    if costly::is_premium(target, config) {
+        return Err(Refused::Premium);
+    }
+    if costly::is_short(target, config) {
+        return Err(Refused::Short);
     }
     let budgets = [
         (config.outbound_calls_per_day_max, DAY_MS, "day", "outbound_calls_per_day_max"),
@@ -97,6 +130,10 @@ pub fn check(
         if let Some(retry_after_sec) = spent(max, window_ms, started_unix_ms, now_unix_ms) {
             return Err(Refused::Budget { max, window, key, retry_after_sec });
         }
+    }
+    let max = config.outbound_minutes_per_day;
+    if let Some(retry_after_sec) = minutes::spent(max, talked, now_unix_ms) {
+        return Err(Refused::Minutes { max, retry_after_sec });
     }
     Ok(())
 }
@@ -125,18 +162,25 @@ fn is_emergency(target: &Target, config: &Config) -> bool {
         None => EMERGENCY_NUMBERS.iter().any(|region| region.contains(&dialled)),
     };
     let country_code = config.country_code.as_deref();
+    let is_sos = |user: &String| {
+        let user = user.to_ascii_lowercase();
+        user == "sos" || user.starts_with("sos.")
+    };
+    let asks_for_help = match target {
+        Target::Number(_) => false,
+        Target::Uri(uri) => users_of(&uri.0).iter().any(is_sos),
+    };
+    asks_for_help
+        || numbers_of(target)
+            .iter()
+            .any(|number| dialled_forms(number, country_code).iter().any(|form| is_listed(form)))
+}
+
+/// The number, or every one that some element on the way may read in a URI.
+fn numbers_of(target: &Target) -> Vec<Number> {
     match target {
-        Target::Number(number) => dialled_forms(number, country_code).iter().any(|form| is_listed(form)),
-        Target::Uri(uri) => {
-            let users = users_of(&uri.0);
-            users
-                .iter()
-                .any(|user| user.eq_ignore_ascii_case("sos") || user.to_ascii_lowercase().starts_with("sos."))
-                || users
-                    .iter()
-                    .filter_map(|user| Number::parse(user).ok())
-                    .any(|number| dialled_forms(&number, country_code).iter().any(|form| is_listed(form)))
-        }
+        Target::Number(number) => vec![number.clone()],
+        Target::Uri(uri) => users_of(&uri.0).iter().filter_map(|user| Number::parse(user).ok()).collect(),
     }
 }
 
@@ -211,8 +255,11 @@ mod tests {
 
     const NOW: i64 = 1_795_337_467_000;
 
+    /// Over SIP, where short numbers are extensions.
     fn config(changes: Value) -> Config {
-        Config::default().patched(changes.as_object().unwrap()).unwrap()
+        let sip = json!({"telephony_backend": "sip"});
+        let sip = Config::default().patched(sip.as_object().unwrap()).unwrap();
+        sip.patched(changes.as_object().unwrap()).unwrap()
     }
 
     fn verdict(text: &str, config: &Config) -> Result<(), Refused> {
@@ -221,7 +268,7 @@ mod tests {
         } else {
             Target::Number(Number::parse(text).unwrap())
         };
-        check(&target, config, &[], NOW)
+        check(&target, config, &[], &[], NOW)
     }
 
     #[test]
@@ -299,7 +346,6 @@ mod tests {
                 "sip:sosumi@h",
                 "sip:echo%40home@h",
                 "+49180112",
-                "11880",
             ] {
                 assert_eq!(verdict(text, &config), Ok(()), "{text} {country}");
             }
@@ -330,10 +376,10 @@ mod tests {
 
     fn budget(changes: Value, started: &[i64]) -> Option<(&'static str, u64)> {
         let target = Target::Number(Number::parse("+905551112233").unwrap());
-        match check(&target, &config(changes), started, NOW) {
+        match check(&target, &config(changes), started, &[], NOW) {
             Ok(()) => None,
             Err(Refused::Budget { window, retry_after_sec, .. }) => Some((window, retry_after_sec)),
-            Err(Refused::Emergency) => panic!("not an emergency number"),
+            Err(other) => panic!("{other:?}"),
         }
     }
 
@@ -364,6 +410,18 @@ mod tests {
     fn refusals_are_409_and_429_and_hold_no_number() {
         let refusal = Refusal::from(Refused::Emergency);
         assert_eq!((refusal.kind, refusal.retry_after_sec), (RefusalKind::Conflict, None));
+        let country = config(json!({"country_code": "49", "allowed_short_numbers": ["22"]}));
+        for (text, key) in [("0900 1 234567", "premium_numbers"), ("1001", "allowed_short_numbers")] {
+            let refusal = Refusal::from(verdict(text, &country).unwrap_err());
+            assert_eq!((refusal.kind, refusal.retry_after_sec), (RefusalKind::Conflict, None));
+            assert!(refusal.message.contains(key) && !refusal.message.contains('1'), "{}", refusal.message);
+        }
+        let talked = [Talked { from_unix_ms: NOW - 120_000, to_unix_ms: NOW }];
+        let target = Target::Number(Number::parse("+905551112233").unwrap());
+        let limited = config(json!({"outbound_minutes_per_day": 2}));
+        let refusal = Refusal::from(check(&target, &limited, &[], &talked, NOW).unwrap_err());
+        assert_eq!((refusal.kind, refusal.retry_after_sec), (RefusalKind::Budget, Some(86_400 - 120 + 1)));
+        assert!(refusal.message.contains("2 outbound minutes per day"));
         let spent = Refused::Budget {
             max: 2,
             window: "hour",

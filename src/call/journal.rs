@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::guard::Talked;
 use super::idempotency::{Answered, Fingerprint, Keyed};
 use super::pending::PendingRequest;
 use super::session::{SessionId, SessionMeta};
@@ -129,6 +130,8 @@ pub struct Recovered {
     pub open_sessions: Vec<OpenSession>,
     /// When outbound calls of the last 24 hours began, in Unix milliseconds, for the guard's budgets.
     pub outbound_started_unix_ms: Vec<i64>,
+    /// When outbound calls of the last 24 hours were answered, for the guard's budget of minutes.
+    pub outbound_talked: Vec<Talked>,
     /// Ids of the newest sessions, so that none is minted twice.
     pub recent_session_ids: Vec<SessionId>,
 }

@@ -101,7 +101,7 @@ fn matches(pattern: &str, number: &Number, country_code: Option<&str>) -> bool {
 
 /// `*` is any text, `?` any one character. Goes back to the last `*` only, so the time is bounded by the product
 /// of the lengths.
-fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
     while read < text.len() {

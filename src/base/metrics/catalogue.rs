@@ -86,7 +86,7 @@ catalogue! {
     call_duration: TimingBy<1> = "call_duration_seconds", ["direction"], TALKING;
     /// Outbound calls that were refused before anything was dialled.
     outbound_refused: CounterBy<1> = "outbound_refused_total", ["reason"],
-        &[["emergency"], ["budget"], ["no_line"], ["unavailable"]];
+        &[["emergency"], ["premium"], ["short"], ["budget"], ["no_line"], ["unavailable"]];
     /// Pending requests that wait for their call.
     pending_requests: Gauge = "pending_requests";
 

@@ -29,6 +29,7 @@ fn schema_of(rule: &str) -> &'static str {
         "origin" => "OriginEntry",
         "caller_pattern" => "CallerPattern",
         "emergency_number" => "EmergencyNumber",
+        "dialled_pattern" => "DialledPattern",
         other => panic!("no schema is known for the form {other}"),
     }
 }

@@ -115,6 +115,19 @@ pub(super) fn emergency_number(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Numbers of the outbound guard: a number as it is dialled, or a glob with `*` and `?`; separators are dropped.
+pub(super) fn dialled_pattern(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "numbers as they are dialled, or globs such as +49900*";
+    let bare: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '/' | '(' | ')')).collect();
+    let digits = bare.strip_prefix('+').unwrap_or(&bare);
+    let fits = |c: char| c.is_ascii_digit() || matches!(c, '*' | '?');
+    if !digits.is_empty() && digits.len() <= 33 && digits.chars().all(fits) {
+        Ok(bare)
+    } else {
+        Err(EXPECTED)
+    }
+}
+
 fn check(text: &str, fits: impl Fn(char) -> bool, expected: &'static str) -> Result<String, &'static str> {
     if !text.is_empty() && text.chars().all(fits) { Ok(text.to_owned()) } else { Err(expected) }
 }
@@ -214,6 +227,11 @@ mod tests {
             caller_pattern,
             &[("+49 (30) 1", "+49 (30) 1"), ("*4443322", "*4443322"), ("?", "?")],
             &["", "+", "--", "alice", "1;2"],
+        );
+        table(
+            dialled_pattern,
+            &[("+49 (900)*", "+49900*"), ("2233?", "2233?"), ("*", "*"), ("0900", "0900")],
+            &["", "+", "--", "1+2", "++1", "alice", "1;2", "1234567890123456789012345678901234"],
         );
         table(emergency_number, &[("1-1-2", "112"), ("15", "15")], &["1", "+112", "", "123456789", "sos"]);
     }

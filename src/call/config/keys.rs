@@ -170,6 +170,15 @@ keys! {
     /// Numbers that are never dialled, as dialled. Unset is the built-in list of the world; a list replaces it
     /// whole, so that a telephone system whose extension is 110 can free it. An empty list guards nothing.
     emergency_numbers: Option<Vec<String>> = None, form::emergency_number as form::Form;
+    /// Numbers that are not dialled because they cost extra, as dialled or with `+`, or globs such as `+49900*`.
+    /// Unset is the built-in list of premium services; a list replaces it whole. An empty list guards nothing.
+    premium_numbers: Option<Vec<String>> = None, form::dialled_pattern as form::Form;
+    /// Short numbers, of up to 6 digits, that may be dialled, or globs. Unset is all of them over SIP, where they
+    /// are extensions, and none on a phone's SIM. An empty list allows none, the list of `*` all.
+    allowed_short_numbers: Option<Vec<String>> = None, form::dialled_pattern as form::Form;
+    /// Minutes that the answered outbound calls of any 24 hours may last together before no more is dialled; 0 is no
+    /// limit. A call under way is not ended by it.
+    outbound_minutes_per_day: u32 = 0, 0..=1_000_000;
 }
 
 impl Config {

@@ -31,9 +31,14 @@ fn the_defaults_are_those_of_the_contract() {
         "sip_capture_device": null, "sip_playback_device": null, "sip_audio_mode": "agent",
         "max_concurrent_calls": 1, "ring_timeout_sec": 60, "country_code": null, "timezone": null,
         "allowed_hosts": [], "allowed_origins": [], "agents": {}, "sip_local_port": 0,
-        "outbound_calls_per_hour_max": 100, "outbound_calls_per_day_max": 500, "emergency_numbers": null,
     });
-    assert_eq!(Config::default().to_masked_json(), expected);
+    let of_the_guard = json!({
+        "outbound_calls_per_hour_max": 100, "outbound_calls_per_day_max": 500, "emergency_numbers": null,
+        "premium_numbers": null, "allowed_short_numbers": null, "outbound_minutes_per_day": 0,
+    });
+    let mut all = object(expected);
+    all.extend(object(of_the_guard));
+    assert_eq!(Config::default().to_masked_json(), Value::Object(all));
 }
 
 #[test]
@@ -50,6 +55,7 @@ fn values_are_taken_in_the_forms_of_the_contract() {
     assert_eq!(stored("allowed_callers", json!(["+49 30 1", "*22"])), json!(["+49 30 1", "*22"]));
     assert_eq!(stored("agents", json!({"+4930": "agent_1"})), json!({"+4930": "agent_1"}));
     assert_eq!(stored("emergency_numbers", json!(["112"])), json!(["112"]));
+    assert_eq!(stored("premium_numbers", json!(["+49 900*"])), json!(["+49900*"]));
     assert_eq!(stored("sip_server", json!(" PBX.example ")), "pbx.example");
 }
 
@@ -99,6 +105,9 @@ fn a_bad_value_is_named_and_nothing_changes() {
         ("agents", json!({"a": 1})),
         ("timezone", json!("../etc/passwd")),
         ("emergency_numbers", json!("112")),
+        ("premium_numbers", json!(["sip:bob@h"])),
+        ("allowed_short_numbers", json!([""])),
+        ("outbound_minutes_per_day", json!(-1)),
     ];
     for (key, value) in bad {
         let sentence = patched(json!({ key: value, "echo_cancel": false })).unwrap_err();

@@ -15,6 +15,7 @@ use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Metrics, Now, Rng};
 use crate::call::command::Command;
 use crate::call::config::Config;
+use crate::call::guard::Talked;
 use crate::call::idempotency::Ledger;
 use crate::call::journal::{Batch, CommitId, Record};
 use crate::call::leg::{LegCommand, SipAccount, SipStatus};
@@ -41,6 +42,8 @@ pub struct Switch {
     pub(super) session_ids: SessionIds,
     /// When outbound calls of the last day began, in Unix milliseconds, oldest first.
     pub(super) outbound_started_unix_ms: Vec<i64>,
+    /// When the outbound calls of the last day that have ended were answered.
+    pub(super) outbound_talked: Vec<Talked>,
     pub(super) sip: SipStatus,
     /// The account that the leg was told to use.
     pub(super) account: Option<SipAccount>,
@@ -90,6 +93,7 @@ impl Switch {
             ledger: Ledger::new(now, recovered.answered),
             session_ids: SessionIds::new(recovered.recent_session_ids),
             outbound_started_unix_ms: recovered.outbound_started_unix_ms,
+            outbound_talked: recovered.outbound_talked,
             sip: SipStatus::default(),
             account: None,
             phones: Phones { fault: Some("Bluetooth has not answered yet".into()), ..Phones::default() },

@@ -92,6 +92,7 @@ impl Switch {
     pub(super) fn close(&mut self, now: Now, call: CallId) {
         let Some(live) = self.calls.get_mut(&call) else { return };
         let is_first_try = live.stage != Stage::Closing;
+        self.outbound_talked.extend(live.talked(now));
         live.stage = Stage::Closing;
         live.deadlines.clear();
         let (reason, detail) = live.end.clone().unwrap_or((EndReason::Failed, None));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::io::{AskId, AudioPath, Carrier, Why};
-use crate::base::{CallId, Number};
+use crate::base::{CallId, Now, Number};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::EventWriter;
+use crate::call::guard::Talked;
 use crate::call::idempotency::Fingerprint;
 use crate::call::leg::{DialTarget, LineAudio, RemoteParty};
 use crate::call::pending::PendingRequest;
@@ -172,6 +173,15 @@ impl LiveCall {
             On::Sip(_) => false,
             On::Phone(phone) => phone.audio_at == Place::Handset,
         }
+    }
+
+    /// When it was answered, for the budget of outbound minutes; what has ended is counted there already.
+    pub(super) fn talked(&self, now: Now) -> Option<Talked> {
+        let is_counted = self.is_inbound() || self.stage == Stage::Closing;
+        let answered_at = self.answered_at.filter(|_| !is_counted)?;
+        let long = now.mono.saturating_duration_since(answered_at);
+        let from_unix_ms = now.unix_ms.saturating_sub(long.as_millis() as i64);
+        Some(Talked { from_unix_ms, to_unix_ms: now.unix_ms })
     }
 
     pub(super) fn is_inbound(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::call::command::{Answer, CallRequest, Refusal, RefusalKind, Target};
 use crate::call::config::Backend;
 use crate::call::conversation::{AgentPlan, AgentService, Engine};
 use crate::call::events::{Source, agent_event, call_event};
-use crate::call::guard;
+use crate::call::guard::{self, Talked};
 use crate::call::journal::{CommitError, Record};
 use crate::call::leg::{DialTarget, RemoteParty};
 use crate::call::pending::PendingRequest;
@@ -53,11 +53,14 @@ impl Switch {
             ));
         }
         self.outbound_started_unix_ms.retain(|at| now.unix_ms - at < DAY_MS);
-        if let Err(refused) = guard::check(&target, &self.config, &self.outbound_started_unix_ms, now.unix_ms)
-        {
+        let talked = self.talked(now);
+        let started = &self.outbound_started_unix_ms;
+        if let Err(refused) = guard::check(&target, &self.config, started, &talked, now.unix_ms) {
             self.metrics.outbound_refused.inc([match refused {
                 guard::Refused::Emergency => "emergency",
-                guard::Refused::Budget { .. } => "budget",
+                guard::Refused::Premium => "premium",
+                guard::Refused::Short => "short",
+                guard::Refused::Budget { .. } | guard::Refused::Minutes { .. } => "budget",
             }]);
             return Err(refused.into());
         }
@@ -88,6 +91,13 @@ impl Switch {
         }
         self.commit(CommitFor::Open(call));
         Ok(())
+    }
+
+    /// When the outbound calls of the last day were answered, those under way too.
+    fn talked(&mut self, now: Now) -> Vec<Talked> {
+        self.outbound_talked.retain(|talked| talked.counts(now.unix_ms));
+        let under_way = self.calls.values().filter_map(|live| live.talked(now));
+        self.outbound_talked.iter().copied().chain(under_way).collect()
     }
 
     /// Everything of a new session but its commit.

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::schema;
 use crate::base::Now;
 use crate::base::time::rfc3339_seconds;
+use crate::call::guard::Talked;
 use crate::call::idempotency::{Answered, Fingerprint, Keyed};
 use crate::call::journal::{OpenSession, Recovered};
 use crate::call::session::SessionId;
@@ -21,6 +22,8 @@ const RECENT_SESSIONS_MAX: u32 = 1000;
 /// Outbound calls of a day given back at the start: far above any budget, and above it the guard refuses anyway.
 const OUTBOUND_STARTS_MAX: u32 = 10_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Calls that began earlier do not count any more, however long they were: a call over a whole day is a fault.
+const TALKED_SINCE_MS: i64 = 2 * DAY_MS;
 /// Up to this size a database is checked page by page after a crash (tens of milliseconds on a Pi). A larger one
 /// would hold up the start; its damage shows when the damaged page is read.
 const CHECKED_BYTES_MAX: u64 = 8 << 20;
@@ -58,11 +61,34 @@ pub(super) fn recovered(conn: &Connection, now: Now) -> Result<Recovered, StoreE
             )?
             .query_map((now.unix_ms.saturating_sub(DAY_MS), OUTBOUND_STARTS_MAX), |row| row.get(0))?
             .collect::<Result<_, _>>()?,
+        outbound_talked: outbound_talked(conn, now)?,
         recent_session_ids: conn
             .prepare("SELECT id FROM session ORDER BY opened DESC LIMIT ?1")?
             .query_map([RECENT_SESSIONS_MAX], |row| Ok(SessionId::new(row.get::<_, String>(0)?)))?
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// When outbound calls were answered, as far as that is within the last 24 hours. A call that was cut by a crash lasted
+/// to the last words that are known of it, a minute at least.
+fn outbound_talked(conn: &Connection, now: Now) -> Result<Vec<Talked>, StoreError> {
+    let rows = conn
+        .prepare(
+            "SELECT answered, CASE WHEN ended IS NULL OR reason = 'recovered_after_crash'
+                 THEN max(answered + 60000, coalesce((SELECT max(json_extract(entry, '$.ts_ms')) FROM transcript
+                                                      WHERE session = opened), 0))
+                 ELSE ended END
+             FROM (SELECT opened, json_extract(meta, '$.offhook_started_at_ms') AS answered,
+                          json_extract(meta, '$.ended_at_ms') AS ended, json_extract(meta, '$.end_reason') AS reason
+                   FROM session WHERE direction = 'outbound' AND started_unix_ms > ?1
+                   ORDER BY started_unix_ms LIMIT ?2)
+             WHERE typeof(answered) = 'integer'",
+        )?
+        .query_map((now.unix_ms.saturating_sub(TALKED_SINCE_MS), OUTBOUND_STARTS_MAX), |row| {
+            Ok(Talked { from_unix_ms: row.get(0)?, to_unix_ms: row.get(1)? })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(rows.into_iter().filter(|talked| talked.counts(now.unix_ms)).collect())
 }
 
 fn open_sessions(conn: &Connection) -> Result<Vec<OpenSession>, StoreError> {

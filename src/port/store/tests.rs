@@ -15,7 +15,7 @@ use crate::call::conversation::Overrides;
 use crate::call::idempotency::{Fingerprint, Keyed};
 use crate::call::journal::{Batch, Event, EventKind, Record, Recovered};
 use crate::call::pending::PendingRequest;
-use crate::call::session::{Direction, Phase, SessionId, SessionMeta};
+use crate::call::session::{Direction, EndReason, Phase, SessionId, SessionMeta};
 
 const NOW_MS: i64 = 1_795_337_467_000;
 
@@ -182,6 +182,39 @@ fn the_next_run_finds_what_was_left_open() {
     let tomorrow = now().plus(Duration::from_secs(24 * 60 * 60));
     let (_, recovered) = Writer::open(folder.path(), tomorrow).unwrap();
     assert!(recovered.outbound_started_unix_ms.is_empty() && recovered.pending.is_empty());
+}
+
+#[test]
+fn answered_outbound_calls_of_the_last_day_are_given_back_for_the_budget_of_minutes() {
+    let folder = state();
+    let (mut writer, _) = open(&folder);
+    let answered = |id: &str, direction, from: i64, to: Option<i64>, reason| {
+        Box::new(SessionMeta {
+            offhook_unix_ms: Some(NOW_MS - from * 3_600_000),
+            ended_unix_ms: to.map(|to| NOW_MS - to * 3_600_000),
+            end_reason: reason,
+            ..SessionMeta::new(SessionId::new(id), direction, NOW_MS - from * 3_600_000 - 1000)
+        })
+    };
+    let (out, crash) = (Direction::Outbound, Some(EndReason::RecoveredAfterCrash));
+    let last_words = json!({"text": "hi", "ts_ms": NOW_MS - 6 * 3_600_000});
+    let records = vec![
+        Record::SessionOpened(answered("over", out, 5, Some(4), None)),
+        Record::SessionOpened(answered("half too old", out, 25, Some(23), None)),
+        Record::SessionOpened(answered("too old", out, 30, Some(29), None)),
+        Record::SessionOpened(answered("inbound", Direction::Inbound, 5, Some(4), None)),
+        Record::SessionOpened(meta("never answered", true)),
+        Record::SessionOpened(answered("cut by a crash", out, 7, Some(1), crash)),
+        Record::Transcript { session: SessionId::new("cut by a crash"), index: 0, entry: last_words },
+        Record::SessionOpened(answered("cut now", out, 2, None, None)),
+    ];
+    commit(&mut writer, records).unwrap();
+    drop(writer);
+    let (_, recovered) = open(&folder);
+    let ago = |at: i64| NOW_MS - at * 3_600_000;
+    let talked: Vec<(i64, i64)> =
+        recovered.outbound_talked.iter().map(|talked| (talked.from_unix_ms, talked.to_unix_ms)).collect();
+    assert_eq!(talked, [(ago(25), ago(23)), (ago(7), ago(6)), (ago(5), ago(4)), (ago(2), ago(2) + 60_000)]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use serde_json::json;
 use super::world::{World, line, to};
 use crate::call::command::{Answer, Command, RefusalKind, SessionRef};
 use crate::call::conversation::{AgentCommand, AgentEvent};
+use crate::call::guard::Talked;
+use crate::call::journal::Recovered;
 use crate::call::leg::{LegCommand, LegEnd, LegEvent};
 
 #[test]
@@ -105,6 +107,48 @@ fn emergency_numbers_are_refused_with_409_and_a_spent_budget_with_429() {
     assert!(refusal.retry_after_sec.is_some_and(|wait| (3590..=3600).contains(&wait)), "{refusal:?}");
     world.pass(Duration::from_secs(3601));
     assert!(world.ask(Command::Dial(Box::new(to("5551002")))).unwrap().is_ok());
+}
+
+#[test]
+fn minutes_of_answered_calls_are_a_budget_across_restarts_and_for_what_is_dialled_alone() {
+    let now_unix_ms = 1_795_337_467_000;
+    let yesterday = Talked { from_unix_ms: now_unix_ms - 7_200_000, to_unix_ms: now_unix_ms - 7_140_000 };
+    let recovered = Recovered { outbound_talked: vec![yesterday], ..Recovered::default() };
+    let limits = json!({ "outbound_minutes_per_day": 4, "max_concurrent_calls": 3, "auto_answer": true });
+    let mut world = World::with(limits, recovered);
+    let ended = |call| LegEvent::Ended { call, end: LegEnd::RemoteHangup, code: None, detail: String::new() };
+    let call = world.talking_to("5551001");
+    world.pass(Duration::from_secs(100));
+    world.leg(ended(call));
+    let call = world.talking_to("5551002");
+    world.pass(Duration::from_secs(79));
+    let ringing = world.ask(Command::Dial(Box::new(to("5551003")))).unwrap();
+    assert!(ringing.is_ok(), "a second is left: {ringing:?}");
+    world.pass(Duration::from_secs(1));
+    let refusal = world.refused(Command::Dial(Box::new(to("5551004"))));
+    assert_eq!(refusal.kind, RefusalKind::Budget);
+    assert!(refusal.message.contains("4 outbound minutes per day"), "{}", refusal.message);
+    // Two hours less three minutes ago the minute of the last run began; it is a day old in 22 hours.
+    assert!(refusal.retry_after_sec.is_some_and(|wait| (79_000..79_200).contains(&wait)), "{refusal:?}");
+    assert!(world.current().is_some_and(|meta| meta["ended_at"].is_null()), "a call under way goes on");
+    world.leg(ended(call));
+    assert_eq!(
+        world.refused(Command::Dial(Box::new(to("5551004")))).kind,
+        RefusalKind::Budget,
+        "counted once more"
+    );
+}
+
+#[test]
+fn premium_and_short_numbers_are_refused_with_409_and_nothing_is_kept() {
+    let mut world = World::new(json!({ "country_code": "49", "allowed_short_numbers": ["1001"] }));
+    for (number, key) in [("0900 1 234567", "premium_numbers"), ("22333", "allowed_short_numbers")] {
+        let refusal = world.refused(Command::Dial(Box::new(to(number))));
+        assert_eq!(refusal.kind, RefusalKind::Conflict);
+        assert!(refusal.message.contains(key), "{}", refusal.message);
+    }
+    assert!(world.metas.is_empty() && world.legs.is_empty());
+    world.talking_to("1001");
 }
 
 #[test]
