@@ -63,7 +63,7 @@ impl Ag {
             }
             ("AT+CHLD", "1" | "2") => {
                 self.say("OK");
-                self.swap(value == "1");
+                self.take_other(value == "1");
             }
             ("AT+BIND", "?") => {
                 self.say("+BIND: (2)");

@@ -246,7 +246,7 @@ impl Ag {
     }
 
     /// `AT+CHLD=1` and `2`: what is active ends or is held, and the other call, waiting or held, is taken.
-    pub(super) fn swap(&mut self, end_active: bool) {
+    pub(super) fn take_other(&mut self, end_active: bool) {
         let other = |call: &Call| matches!(call.state, CallState::Waiting | CallState::Held);
         let taken =
             self.calls.iter().filter(|call| other(call)).min_by_key(|call| call.state == CallState::Held);
