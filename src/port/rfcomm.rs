@@ -1,4 +1,5 @@
 //! The stream to one phone that carries AT lines: the descriptor that BlueZ hands over with `NewConnection`.
+//! bluetoothd keeps one of its own, so that closing ours alone would leave the link open.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +12,7 @@ use crate::sys::wait::Interest;
 /// Bytes that wait for a phone that does not read; one that is further behind is lost.
 const PENDING_BYTES_MAX: usize = 8192;
 
-/// An open stream; it never blocks. Dropped, it is closed.
+/// An open stream; it never blocks. Dropped, the link is shut down.
 #[derive(Debug)]
 pub struct Rfcomm {
     stream: OwnedFd,
@@ -66,6 +67,13 @@ impl Rfcomm {
     }
 }
 
+impl Drop for Rfcomm {
+    fn drop(&mut self) {
+        // A link that is gone already has nothing to shut down.
+        let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Both);
+    }
+}
+
 impl AsFd for Rfcomm {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
@@ -93,6 +101,15 @@ mod tests {
         assert_eq!(rfcomm.read(&mut buffer).unwrap(), Some(6));
         drop(phone);
         assert_eq!(rfcomm.read(&mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_dropped_stream_ends_the_link_although_another_holds_its_descriptor() {
+        let (ours, mut phone) = UnixStream::pair().unwrap();
+        let of_bluetoothd = ours.try_clone().unwrap();
+        drop(Rfcomm::new(ours.into()).unwrap());
+        assert_eq!(phone.read(&mut [0; 1]).unwrap(), 0, "the end");
+        drop(of_bluetoothd);
     }
 
     #[test]
