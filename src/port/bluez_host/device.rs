@@ -36,7 +36,8 @@ pub(super) enum Stream {
     Asking,
     /// The profile's client has it and has not taken it yet. `caller` waits for it.
     Offered { caller: Option<Message>, stream: OwnedFd },
-    /// Connected. Ours is a copy of the client's end: it ends when the client shuts it down, not when it closes its own.
+    /// Connected. Ours is a copy of the client's end: the stream ends when the client shuts it down, not when it closes
+    /// its own.
     Open(OwnedFd),
 }
 

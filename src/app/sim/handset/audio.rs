@@ -82,7 +82,7 @@ impl Decoder {
         Ok(Self { kind })
     }
 
-    /// The samples of a packet, at 16 kHz; a frame that did not come, or came damaged, is what the filter rings on with.
+    /// The samples of a packet, at 16 kHz. For a frame that did not come, or came damaged, the filter rings on.
     pub(super) fn packet(&mut self, packet: &[u8], hear: &mut impl FnMut(&[i16])) {
         match &mut self.kind {
             Heard::Cvsd(up) => {
