@@ -9,7 +9,7 @@ of callscoot. Told what to do by lines on standard input, it tells what happens 
     set NAME VALUE      a property of the device (JSON)
     at LINE             an AT command
     sco connect|listen  opens a voice link in CALLSCOOT_SCO_DIR, or waits for one; everything that comes is sent back
-    close               closes its copy of the stream and nothing more
+    close               closes its copy of the stream and nothing more; the next line is the last that it reads
     shutdown            ends the stream
     second              another client of the bus wants the same profile
 """
@@ -213,8 +213,8 @@ class Unit:
         elif word == 'sco':
             sco(rest, self.address, self.device[-17:].replace('_', ':'))
         elif word == 'close':
-            os.close(os.dup(self.profile.stream.fileno()))
-            tell('closed_a_copy')
+            os.close(self.profile.stream.detach())
+            tell('closed')
         elif word == 'shutdown':
             self.profile.stream.shutdown(socket.SHUT_RDWR)
         else:

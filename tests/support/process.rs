@@ -1,9 +1,9 @@
 //! A program under test: its words are kept, its end is awaited, and it does not outlive the test.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,6 +23,7 @@ type Lines = Arc<Mutex<Vec<String>>>;
 pub struct Process {
     name: String,
     child: Child,
+    input: Option<ChildStdin>,
     out: Lines,
     err: Lines,
     readers: [JoinHandle<()>; 2],
@@ -31,7 +32,15 @@ pub struct Process {
 impl Process {
     /// Starts `command`. Should the test itself be killed, the kernel ends the program too (`setpriv --pdeathsig`).
     pub fn start(name: impl Into<String>, command: &Command) -> Self {
-        let name = name.into();
+        Self::spawn(name.into(), command, Stdio::null())
+    }
+
+    /// The same for a program that takes lines on standard input: `order` writes them.
+    pub fn steered(name: impl Into<String>, command: &Command) -> Self {
+        Self::spawn(name.into(), command, Stdio::piped())
+    }
+
+    fn spawn(name: String, command: &Command, input: Stdio) -> Self {
         let mut guarded = Command::new("setpriv");
         guarded.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
@@ -43,11 +52,18 @@ impl Process {
         if let Some(folder) = command.get_current_dir() {
             guarded.current_dir(folder);
         }
-        guarded.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        guarded.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = guarded.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let (out, out_reader) = keep_lines(child.stdout.take().unwrap());
         let (err, err_reader) = keep_lines(child.stderr.take().unwrap());
-        Self { name, child, out, err, readers: [out_reader, err_reader] }
+        let input = child.stdin.take();
+        Self { name, child, input, out, err, readers: [out_reader, err_reader] }
+    }
+
+    /// Writes a line to its standard input.
+    pub fn order(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it was started to be steered");
+        writeln!(input, "{line}").unwrap_or_else(|error| panic!("{} takes no orders: {error}", self.name));
     }
 
     /// The process id.

@@ -1,4 +1,5 @@
-//! `callscoot sim phone --hfp`: a phone behind Bluetooth, without Bluetooth. It plays bluetoothd on a bus of its own, the phone's side of the hands-free profile, and the voice links in a folder.
+//! `callscoot sim phone --hfp`: a phone behind Bluetooth, without Bluetooth. It plays bluetoothd on a bus of its own,
+//! the phone's side of the hands-free profile, and the voice links in a folder.
 //!
 //! ```text
 //!  callscoot serve ◀─ D-Bus ──▶ port::bluez_host ◀──┐
