@@ -244,9 +244,10 @@ fn bare(beat: Duration, size: usize) -> [Vec<f64>; 2] {
 fn speech_is_good_and_the_ways_are_short() {
     let speech = spoken("en", TEXT);
     let mut figures = format!(
-        "Speech of {:.1} s through both codecs of a voice link, mean opinion score (PESQ) against what was said, in the wide\n\
-         band (P.862.2) and in that of the telephone (P.862). CVSD is what the socket carries, 8 kHz samples: the adapter's\n\
-         own coding is not in it. A lost frame is 7.5 ms; control: the speech itself with these frames silent.\n\n\
+        "Speech of {:.1} s through both codecs of a voice link, mean opinion score (PESQ) against what was said, in\n\
+         the wide band (P.862.2) and in that of the telephone (P.862). CVSD is what the socket carries, 8 kHz\n\
+         samples: the adapter's own coding is not in it. A lost frame is 7.5 ms; control: the speech itself with\n\
+         these frames silent.\n\n\
          codec  lost  wide  narrow   control wide  narrow\n",
         speech.ms() as f64 / 1000.0
     );
