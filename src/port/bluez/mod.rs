@@ -14,7 +14,7 @@
 
 mod bus;
 mod client;
-mod fd;
+pub(super) mod fd;
 mod incoming;
 mod objects;
 mod owner;

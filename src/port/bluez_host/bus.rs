@@ -45,7 +45,7 @@ impl Bus {
     }
 
     pub(super) fn waiting(&self) -> (BorrowedFd<'_>, Interest) {
-        super::fd::lend(&self.0)
+        crate::port::bluez::fd::lend(&self.0)
     }
 }
 

@@ -15,7 +15,6 @@ mod adapter;
 mod bus;
 mod calls;
 mod device;
-mod fd;
 mod host;
 mod introspect;
 mod links;
