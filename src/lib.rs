@@ -8,12 +8,22 @@
 //!
 //! ```text
 //!              caller's voice                                   agent's voice
-//!  phone/SIP ──▶ leg ──▶ media thread ──ring▶ agent thread ──▶ agent service (WebSocket)
-//!            ◀── leg ◀── media thread ◀ring── agent thread ◀── (bursts, faster than real time)
+//!  SIP peer ─RTP──▶ media thread ──ring▶ agent thread ──▶ agent service (WebSocket)
+//!           ◀─RTP── media thread ◀ring── agent thread ◀── (bursts, faster than real time)
+//!  phone ──SCO──▶ voice thread ──ring▶       "
+//!        ◀─SCO─── voice thread ◀ring──       "
 //!
-//!  curl / Python ──▶ http ──command▶ switch ──▶ sip · agent threads
+//!  curl / Python ──▶ http ──command▶ switch ──▶ sip · hands-free · agent threads
 //!                ◀── SSE ◀── bus ◀──event── store thread (SQLite + event files) ◀── switch
+//!
+//!  hands-free thread ── D-Bus ── bluetoothd      pairing, connections, the hands-free profile
+//!                    ── RFCOMM ─ phone           AT commands: calls, codec, battery, signal
+//!                    ── opens ── SCO links, and gives them to the voice thread
 //! ```
+//!
+//! A voice link's clock is the beat in both directions: each packet that comes is passed on, and answered by one of its
+//! size. So nothing drifts between phone and agent, whose audio has no clock of its own; how far the link's clock is
+//! from this machine's is measured and shown, and nothing is resampled for it.
 //!
 //! # Floors
 //!
@@ -22,7 +32,7 @@
 //! ```text
 //!  6 app    cli, environment, wiring, supervision, exit codes, simulated peers
 //!  5 run    one file = one thread: the loop "wait, one input, drain"
-//!  4 port   one file = one outside thing: udp, websocket, rest, sqlite, files, http, wav
+//!  4 port   one file = one outside thing: udp, websocket, rest, sqlite, files, http, wav, bluez, rfcomm, sco, adb
 //!  3 sys    the operating system: clock, mailbox, wait, thread, realtime, signal, log
 //!  ───────────── below this line: no socket, no thread, no clock, no file, no randomness of its own
 //!  2 call   the switch (the heart), sessions, policy, pending requests, configuration, the API's shapes

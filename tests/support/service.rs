@@ -64,6 +64,8 @@ impl Service {
         command.args(&words[1..]).env_clear().env("HOME", folder).env("CALLSCOOT_API_PORT", "0");
         command.env("XDG_CONFIG_HOME", folder.join("config")).env("XDG_STATE_HOME", folder.join("state"));
         command.env("PATH", std::env::var_os("PATH").unwrap());
+        // The Bluetooth of this machine is nobody's to play with.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/callscoot-test");
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));
         let mut process = Process::start("callscoot serve", &command);
         let port = process.err_line("the line that says where its API is", |line| {

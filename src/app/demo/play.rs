@@ -54,6 +54,8 @@ pub fn run(options: &Options) -> Result<(), Fault> {
     let environment = [
         ("XDG_CONFIG_HOME", config.as_str()),
         ("XDG_STATE_HOME", state.as_str()),
+        // No phone of this house takes part.
+        ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/callscoot-demo"),
         ("CALLSCOOT_API_HOST", "127.0.0.1"),
         ("CALLSCOOT_API_PORT", "0"),
         ("CALLSCOOT_LOG", "info"),

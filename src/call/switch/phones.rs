@@ -221,6 +221,9 @@ impl Switch {
     fn phones_are(&mut self, phones: Phones) {
         if phones.fault != self.phones.fault {
             match &phones.fault {
+                Some(fault) if self.config.selected_backend() == Backend::Sip => {
+                    log::info!("phones: {fault}")
+                }
                 Some(fault) => log::warn!("phones: {fault}"),
                 None => log::info!("phones: ready for use"),
             }

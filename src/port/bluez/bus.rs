@@ -25,7 +25,12 @@ impl Bus {
         if !address.split(';').all(|one| one.starts_with("unix:")) {
             return Err("the address of the bus does not begin with unix:".into());
         }
-        let mut channel = Channel::open_private(address).map_err(|error| words(&error))?;
+        let mut channel = Channel::open_private(address).map_err(|error| match error.name() {
+            Some("org.freedesktop.DBus.Error.FileNotFound") => {
+                "this machine has none, or not under this address".into()
+            }
+            _ => words(&error),
+        })?;
         channel.set_watch_enabled(true);
         Ok(Self(channel))
     }

@@ -71,6 +71,13 @@ def finished(session_id):
     return call
 
 
+def keep_what_the_agent_heard(calls, name):
+    """The simulated agent's record is whole when it has closed."""
+    until('the agent has closed', lambda: open('logs/agent.jsonl').read().count('"event":"closed"') == calls)
+    time.sleep(0.2)
+    shutil.copy('logs/agent_heard.wav', name)
+
+
 def main():
     until('the service answers', lambda: client.health()['ok'])
     client.patch_config(telephony_backend='hfp', auto_answer=True, auto_answer_delay_sec=0)
@@ -82,7 +89,7 @@ def main():
     until('it is active', lambda: (client.current_call() or {}).get('phase') == 'active')
     until('it is over', lambda: client.get_call(session)['meta']['end_reason'], SPEECH_S + 20)
     inbound = finished(session)
-    shutil.copy('logs/agent_heard.wav', 'logs/agent_heard_inbound.wav')
+    keep_what_the_agent_heard(1, 'logs/agent_heard_inbound.wav')
 
     dialled = client.queue_outbound_call(NUMBER_OUT)
     print('dialled: %s' % json.dumps({key: dialled[key] for key in ('via', 'backend', 'number', 'session_id')}))
@@ -92,7 +99,7 @@ def main():
     client.hangup_current_call()
     until('it is over', lambda: client.get_call(session)['meta']['end_reason'])
     outbound = finished(session)
-    shutil.copy('logs/agent_heard.wav', 'logs/agent_heard_outbound.wav')
+    keep_what_the_agent_heard(2, 'logs/agent_heard_outbound.wav')
     code = phone.wait(30)
 
     expected = [
