@@ -222,7 +222,7 @@ impl Switch {
         if phones.fault != self.phones.fault {
             match &phones.fault {
                 Some(fault) if self.config.selected_backend() == Backend::Sip => {
-                    log::info!("phones: {fault}")
+                    log::info!("phones: {fault}");
                 }
                 Some(fault) => log::warn!("phones: {fault}"),
                 None => log::info!("phones: ready for use"),
