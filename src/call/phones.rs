@@ -9,6 +9,9 @@ use crate::base::{CallId, Number, Pii};
 use crate::hfp::Codec;
 use crate::hfp::host::{Address, PairingAsk};
 
+/// Seconds that a pairing window is open at most, without being asked for again.
+pub const PAIRING_WINDOW_SEC_MAX: u32 = 86_400;
+
 /// Which phones are used, from the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PhoneSettings {

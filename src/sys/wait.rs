@@ -40,6 +40,11 @@ pub fn readable(waiting: &Waiting<'_>) -> bool {
     waiting.revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
 }
 
+/// The other end is gone, or the descriptor is broken; what came before may still be there to read.
+pub fn hung_up(waiting: &Waiting<'_>) -> bool {
+    waiting.revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
 /// Something can be written, or an error is to be learnt by writing.
 pub fn writable(waiting: &Waiting<'_>) -> bool {
     waiting.revents().intersects(PollFlags::OUT | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)

@@ -142,9 +142,11 @@ impl Call {
 
     fn due(&self, settled: bool) -> Option<Instant> {
         let tells = (!self.told).then_some(self.tell_at());
-        let active = self.active_since.filter(|_| self.is_active() && !self.active_told);
+        // Of a call that ends, or whose phone is away, nothing more is told.
+        let tells_on = self.ending.is_none() && self.lost.is_none();
+        let active = self.active_since.filter(|_| tells_on && self.is_active() && !self.active_told);
         let active = active.map(|since| since + FIRST_PACKET_MAX);
-        let held = self.held_not_before.filter(|_| !settled);
+        let held = self.held_not_before.filter(|_| tells_on && !settled);
         let ending = self.ending.as_ref().map(|ending| ending.by);
         [tells, self.unseen_until(), active, held, ending, self.moving, self.lost, self.over]
             .into_iter()
@@ -191,7 +193,7 @@ impl Phone {
     pub(super) fn on_call(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
         let Some(call) = &mut self.call else { return };
         if call.index == Some(new.index) {
-            if call.can_become(new) {
+            if call.matches(new) {
                 return self.update(now, shared, new);
             }
             // Another one took its index between two lists.

@@ -335,7 +335,11 @@ impl PhoneLine {
         self.close_by = Some(now + CLOSE_MAX);
         self.window.close(&mut self.shared, None);
         for phone in self.phones.values_mut() {
-            phone.hang_up(now, &mut self.shared);
+            if phone.call_is_the_owners() {
+                phone.abandon_call(&mut self.shared);
+            } else {
+                phone.hang_up(now, &mut self.shared);
+            }
         }
     }
 
@@ -376,7 +380,7 @@ impl PhoneLine {
         let pages = self.may_page();
         let phones = self.phones.values().filter_map(|phone| phone.deadline(&self.shared, pages)).min();
         let rest = [
-            self.radio.deadline().map(|at| (at, Why::Radio)),
+            self.radio.deadline().filter(|_| !self.shared.closing).map(|at| (at, Why::Radio)),
             self.window.deadline().map(|at| (at, Why::Pairing)),
             self.show_at.map(|at| (at, Why::Show)),
             self.close_by.map(|at| (at, Why::Close)),

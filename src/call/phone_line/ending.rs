@@ -6,7 +6,7 @@ use super::call::{Answer, Call};
 use super::core::Shared;
 use super::phone::Phone;
 use crate::call::leg::{LegEnd, RejectWhy};
-use crate::call::phones::{PhoneEnd, PhoneEvent};
+use crate::call::phones::{PhoneEnd, PhoneEvent, Place};
 use crate::hfp::at::CallFailure;
 use crate::hfp::slc::{Command, Refusal};
 use crate::hfp::{self, CallState};
@@ -236,6 +236,14 @@ impl Phone {
     pub(super) fn leave_call(&mut self, shared: &mut Shared, end: PhoneEnd, detail: &str) {
         self.left.extend(self.call.as_ref().and_then(|call| call.index));
         self.finish(shared, end, detail);
+    }
+
+    /// The owner speaks in it on the handset, or it rings and nobody here has taken it: a stop is no reason to end it.
+    pub(super) fn call_is_the_owners(&self) -> bool {
+        self.call.as_ref().filter(|call| call.ending.is_none()).is_some_and(|call| {
+            let rings = call.incoming && matches!(call.answer, Answer::No | Answer::Refused);
+            rings || call.at == Place::Handset
+        })
     }
 
     /// The phone is disconnected, or the line closes.

@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 use super::core::{PHONES_MAX, PhoneLine, Shared};
 use super::phone::Phone;
 use super::words::{bounded, name_of};
-use crate::call::phones::{Pairing, PhoneName};
+use crate::call::phones::{PAIRING_WINDOW_SEC_MAX, Pairing, PhoneName};
 use crate::hfp::host::{Address, Command, Device, PairingAsk};
-
-/// A window is open no longer than this without being asked for again.
-const SECONDS_MAX: u32 = 600;
 
 /// The window.
 #[derive(Debug, Default)]
@@ -80,7 +77,7 @@ impl PhoneLine {
         if self.shared.closing {
             return;
         }
-        let seconds = seconds.clamp(1, SECONDS_MAX);
+        let seconds = seconds.clamp(1, PAIRING_WINDOW_SEC_MAX);
         let adapter = self.radio.adapter().filter(|adapter| adapter.powered);
         let Some(adapter) = adapter.map(|adapter| adapter.name.clone()) else {
             let fault = self.radio.fault().unwrap_or_default();

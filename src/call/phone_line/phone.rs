@@ -227,7 +227,7 @@ impl Phone {
         let known = self.device.as_ref().is_some_and(|device| device.paired || device.connected);
         // What the user wanted of it outlives a restart of the host.
         let wanted = self.asked || self.dismissed;
-        !known && !wanted && !self.is_linked() && self.call.is_none()
+        !known && !wanted && !self.is_linked() && self.call.is_none() && !self.voice.is_open()
     }
 
     pub(super) fn deadline(&self, shared: &Shared, pages: Pages) -> Option<(Instant, Why)> {

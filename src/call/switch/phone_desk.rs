@@ -5,11 +5,8 @@ use super::io::{AskId, Output};
 use super::phone_list;
 use crate::base::Now;
 use crate::call::command::{Answer, PhoneAsk, PhoneTask, Refusal, RefusalKind, Reply};
-use crate::call::phones::PhoneCommand;
+use crate::call::phones::{PAIRING_WINDOW_SEC_MAX, PhoneCommand};
 use crate::hfp::host::{Address, PairingAsk};
-
-/// Seconds of the longest pairing window.
-const WINDOW_SEC_MAX: u32 = 86_400;
 
 impl Switch {
     pub(super) fn phone_asked(&mut self, now: Now, ask: AskId, asked: PhoneAsk) {
@@ -36,8 +33,8 @@ impl Switch {
 
     fn open_window(&mut self, timeout_sec: Option<u32>) -> Reply {
         let seconds = match timeout_sec.unwrap_or(self.config.discoverable_timeout) {
-            0 => WINDOW_SEC_MAX,
-            seconds => seconds.min(WINDOW_SEC_MAX),
+            0 => PAIRING_WINDOW_SEC_MAX,
+            seconds => seconds.min(PAIRING_WINDOW_SEC_MAX),
         };
         self.ask_phones(PhoneCommand::OpenPairingWindow { seconds })?;
         Ok(Answer::PairingWindow { timeout_sec: seconds })

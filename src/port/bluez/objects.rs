@@ -74,7 +74,7 @@ impl Objects {
                     return None;
                 }
                 let before = self.devices.insert(path.to_owned(), device.clone());
-                (before.as_ref() != Some(&device)).then_some(Event::Device(device))
+                (before.as_ref() != Some(&device)).then(|| self.shown(device))
             }
             _ => None,
         }
@@ -98,7 +98,8 @@ impl Objects {
                 let device = self.devices.get_mut(path).ok_or(())?;
                 let before = device.clone();
                 self.garbage += set_device(device, properties);
-                Ok((before != *device).then(|| Event::Device(device.clone())))
+                let device = device.clone();
+                Ok((before != device).then(|| self.shown(device)))
             }
             _ => Ok(None),
         }
@@ -119,6 +120,12 @@ impl Objects {
             DEVICE => self.device_removed(path).into_iter().collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Two adapters may know one device: the one that has it is told, whichever record has changed.
+    fn shown(&self, changed: Device) -> Event {
+        let best = self.path_of(changed.address).and_then(|path| self.devices.get(path));
+        Event::Device(best.cloned().unwrap_or(changed))
     }
 
     /// Two adapters may know one device: it is gone when neither does.

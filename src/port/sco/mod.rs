@@ -14,4 +14,4 @@ mod link;
 mod packet;
 
 pub use link::{Incoming, Link, Listener, Sco};
-pub use packet::{Received, ask_for_states, receive, send};
+pub use packet::{Received, Sent, ask_for_states, receive, send};

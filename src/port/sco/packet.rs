@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send as send_to};
 
 const SOL_BLUETOOTH: libc::c_int = 274;
@@ -40,9 +41,24 @@ pub fn receive(link: BorrowedFd<'_>, packet: &mut [u8]) -> Received {
     }
 }
 
-/// Sends a packet; false when the system did not take it.
-pub fn send(link: BorrowedFd<'_>, packet: &[u8]) -> bool {
-    send_to(link, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).is_ok()
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The system took it.
+    Taken,
+    /// There is no room for it now.
+    NoRoom,
+    /// The link is closed. An SCO socket says so once, to whoever asks first: a `receive` after this may say `Nothing`.
+    Closed,
+}
+
+/// Sends a packet.
+pub fn send(link: BorrowedFd<'_>, packet: &[u8]) -> Sent {
+    match send_to(link, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Ok(_) => Sent::Taken,
+        Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::INTR | Errno::MSGSIZE) => Sent::NoRoom,
+        Err(_) => Sent::Closed,
+    }
 }
 
 /// Room for one control message, aligned as its head is.
@@ -100,13 +116,13 @@ mod tests {
         let mut packet = [0; 255];
         assert_eq!(receive(ours.as_fd(), &mut packet), Received::Nothing);
         for length in [24, 60, 1, 255, 300] {
-            assert!(send(theirs.as_fd(), &vec![length as u8; length]));
+            assert_eq!(send(theirs.as_fd(), &vec![length as u8; length]), Sent::Taken);
             let expected = Received::Packet { length: length.min(255), damaged: false };
             assert_eq!(receive(ours.as_fd(), &mut packet), expected);
             assert_eq!(packet[length.min(255) - 1], length as u8);
         }
         drop(theirs);
         assert_eq!(receive(ours.as_fd(), &mut packet), Received::Closed);
-        assert!(!send(ours.as_fd(), &packet), "and no signal ends the process");
+        assert_eq!(send(ours.as_fd(), &packet), Sent::Closed, "and no signal ends the process");
     }
 }

@@ -14,6 +14,8 @@ use crate::sys::wait::Interest;
 const OPEN_MAX: Duration = Duration::from_secs(5);
 /// Links on their way at most; a phone that opens one has at most one before it.
 const LINKS_MAX: usize = 16;
+/// After a failure nothing is accepted for so long: what waits would fail again, at once.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Links that are accepted before everybody else has a turn.
 const ACCEPTS_MAX: usize = 4;
 
@@ -26,6 +28,8 @@ pub(super) struct Opening {
     /// The codec of the next link that a phone opens.
     expected: BTreeMap<Address, Codec>,
     links: Vec<OnItsWay>,
+    /// Accepting failed for want of something, descriptors say: not tried again before.
+    not_before: Option<Instant>,
 }
 
 struct Adapter {
@@ -59,6 +63,7 @@ impl Opening {
             homes: BTreeMap::new(),
             expected: BTreeMap::new(),
             links: Vec::new(),
+            not_before: None,
         }
     }
 
@@ -118,29 +123,34 @@ impl Opening {
 
     /// What to wait for: the listeners, then the links.
     pub(super) fn fds(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Interest)> {
+        let interest = if self.not_before.is_none() { Interest::READ } else { Interest::NONE };
         let listeners = self.adapters.values().filter_map(|adapter| adapter.listener.as_ref());
-        let listeners = listeners.map(|listener| (listener.as_fd(), Interest::READ));
+        let listeners = listeners.map(move |listener| (listener.as_fd(), interest));
         listeners.chain(self.links.iter().map(|link| (link.link.as_fd(), WRITE)))
     }
 
-    /// When the next link has taken too long.
+    /// When the next link has taken too long, or links are taken again.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.links.iter().map(|link| link.give_up_at).min()
+        self.links.iter().map(|link| link.give_up_at).chain(self.not_before).min()
     }
 
-    /// Takes the links that phones open.
-    pub(super) fn accept(&mut self, now: Instant) {
+    /// Takes the links that phones open. A link takes no pairing: those of strangers are refused.
+    pub(super) fn accept(&mut self, now: Instant, is_phone: impl Fn(Address) -> bool) {
         let mut accepted = Vec::new();
         for listener in self.adapters.values().filter_map(|adapter| adapter.listener.as_ref()) {
             for _ in 0..ACCEPTS_MAX {
                 match listener.accept() {
                     Ok(Some(incoming)) => accepted.push(incoming),
                     Ok(None) => break,
-                    Err(error) => log::debug!("a voice link was not accepted: {error}"),
+                    Err(error) => {
+                        log::warn!("a voice link was not accepted: {error}");
+                        self.not_before = Some(now + ACCEPT_AGAIN_AFTER);
+                        break;
+                    }
                 }
             }
         }
-        for incoming in accepted {
+        for incoming in accepted.into_iter().filter(|incoming| is_phone(incoming.phone())) {
             let phone = incoming.phone();
             let codec = self.expected.get(&phone).copied().unwrap_or(Codec::Cvsd);
             match incoming.admit(codec) {
@@ -159,6 +169,7 @@ impl Opening {
     /// The links that are up or have failed: those that `ready` names by their place among the links of `fds`, and
     /// those that took too long.
     pub(super) fn finished(&mut self, now: Instant, ready: &[bool]) -> Vec<Opened> {
+        self.not_before = self.not_before.filter(|at| now < *at);
         let mut finished = Vec::new();
         let mut waiting = Vec::new();
         for (at, link) in std::mem::take(&mut self.links).into_iter().enumerate() {

@@ -101,6 +101,10 @@ impl<F: FnMut(Told)> Thread<F> {
         loop {
             let deadline = self.drain();
             let ready = self.wait(mailbox, deadline)?;
+            // Links first: whatever follows may change which link is which.
+            for opened in self.opening.finished(clock::mono(), &ready.links) {
+                self.on_opened(opened);
+            }
             mailbox.lower();
             loop {
                 match mailbox.next() {
@@ -119,10 +123,8 @@ impl<F: FnMut(Told)> Thread<F> {
                 self.on_rfcomm(phone, read, write);
             }
             if ready.accept {
-                self.opening.accept(clock::mono());
-            }
-            for opened in self.opening.finished(clock::mono(), &ready.links) {
-                self.on_opened(opened);
+                let phones = &self.phones;
+                self.opening.accept(clock::mono(), |phone| phones.contains_key(&phone));
             }
             if deadline.is_some_and(|deadline| clock::mono() >= deadline) {
                 self.line.handle_timeout(clock::mono());
@@ -165,9 +167,10 @@ impl<F: FnMut(Told)> Thread<F> {
                 }
             }
             Mail::MediaLook { call } => {
-                if let Some(silent_for) = self.voice.report(call).map(|report| report.silent_for) {
-                    (self.tell)(Told::MediaSeen { call, silent_ms: silent_for.as_millis() as u64 });
-                }
+                // A call that could not be carried will be silent for ever.
+                let silent_for = self.voice.report(call).map(|report| report.silent_for);
+                let silent_ms = silent_for.map_or(u64::MAX, |silent_for| silent_for.as_millis() as u64);
+                (self.tell)(Told::MediaSeen { call, silent_ms });
             }
             Mail::MediaClose { call } => {
                 let measured = self.voice.leave(call).map(|report| report.to_json()).unwrap_or_default();
@@ -254,7 +257,7 @@ impl<F: FnMut(Told)> Thread<F> {
 
     /// Does everything that the line wants done; returns its deadline.
     fn drain(&mut self) -> Option<Instant> {
-        let mut lost = Vec::new();
+        let (mut lost, mut memory) = (Vec::new(), None);
         let deadline = loop {
             match self.line.poll_output() {
                 Output::Event(event) => (self.tell)(Told::Event(event)),
@@ -267,14 +270,16 @@ impl<F: FnMut(Told)> Thread<F> {
                 Output::CloseRfcomm { phone } => drop(self.phones.remove(&phone)),
                 Output::Voice { phone, command } => self.on_voice(phone, command),
                 Output::Route { phone, call } => self.voice.route(phone, call),
-                Output::Remember(memory) => {
-                    if let Err(error) = whole_file::replace(&self.memory, &memory.write()) {
-                        log::warn!("{}: {error}", self.memory.display());
-                    }
-                }
+                // Phones do not wait for a disk.
+                Output::Remember(new) => memory = Some(new),
                 Output::Timeout(deadline) => break deadline.map(|(at, _)| at),
             }
         };
+        if let Some(memory) = memory
+            && let Err(error) = whole_file::replace(&self.memory, &memory.write())
+        {
+            log::warn!("{}: {error}", self.memory.display());
+        }
         if lost.is_empty() {
             return deadline;
         }

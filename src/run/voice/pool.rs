@@ -84,8 +84,9 @@ impl VoicePool {
         let now = clock::mono();
         let counters = Arc::new(Counters::new(now));
         self.totals.add(counters.clone());
-        self.calls.insert(call, counters.clone());
-        self.order(Order::Enter(Box::new(Call::new(now, call, media, counters))))
+        self.order(Order::Enter(Box::new(Call::new(now, call, media, counters.clone()))))?;
+        self.calls.insert(call, counters);
+        Ok(())
     }
 
     /// Ends a call's audio; what was counted.

@@ -356,7 +356,7 @@ fn what_is_too_much_is_refused_and_a_flood_does_not_keep_the_thread() {
     let phone = Phone::linked(&mut pool, Cvsd, 48);
     let (begin, mut sent) = (mono(), 0);
     while begin.elapsed() < Duration::from_millis(200) {
-        sent += usize::from(sco::send(phone.socket.as_fd(), &[0; 48]));
+        sent += usize::from(sco::send(phone.socket.as_fd(), &[0; 48]) == sco::Sent::Taken);
         while talker.pop().is_some() {}
     }
     let report = pool.leave(CallId(1)).unwrap();
@@ -372,7 +372,7 @@ fn what_is_too_much_is_refused_and_a_flood_does_not_keep_the_thread() {
 fn after_a_stall_the_answers_are_not_sent_in_a_rush() {
     let (mut pool, (ours, theirs)) = (pool(), sockets());
     // 120 ms of packets wait.
-    (0..40).for_each(|_| assert!(sco::send(theirs.as_fd(), &[0; 48])));
+    (0..40).for_each(|_| assert_eq!(sco::send(theirs.as_fd(), &[0; 48]), sco::Sent::Taken));
     let _talker = call(&mut pool, 1);
     pool.route(PHONE, Some(CallId(1)));
     pool.link(PHONE, ours, Cvsd).unwrap();
@@ -429,9 +429,9 @@ fn the_thread_never_allocates_between_its_orders() {
     assert!(orders.try_push(thread::Order::Enter(Box::new(call))).is_ok());
     assert!(orders.try_push(thread::Order::Link(Box::new(wire))).is_ok());
     assert!(orders.try_push(thread::Order::Route(PHONE, Some(CallId(1)))).is_ok());
-    let ready = |wake, wire| {
-        let mut wires = [false; LINKS_MAX];
-        wires[0] = wire;
+    let ready = |wake, wire: bool| {
+        let mut wires = [None; LINKS_MAX];
+        wires[0] = wire.then_some(false);
         thread::Ready { wake, wires }
     };
     let mut phone = VoiceLink::new(Msbc).unwrap();

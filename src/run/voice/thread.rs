@@ -15,7 +15,7 @@ use crate::base::time::earlier;
 use crate::hfp::host::Address;
 use crate::sys::clock;
 use crate::sys::mailbox::Wake;
-use crate::sys::wait::{Interest, Waiting, on, readable, wait};
+use crate::sys::wait::{Interest, Waiting, hung_up, on, readable, wait};
 
 /// What the pool asks of the thread.
 pub(super) enum Order {
@@ -91,9 +91,9 @@ impl VoiceThread {
         }
         let count = 1 + self.wires.len();
         wait(&mut fds[..count], self.deadline())?;
-        let mut ready = Ready { wake: readable(&fds[0]), wires: [false; LINKS_MAX] };
+        let mut ready = Ready { wake: readable(&fds[0]), wires: [None; LINKS_MAX] };
         for ((slot, fd), wire) in ready.wires.iter_mut().zip(&fds[1..count]).zip(&self.wires) {
-            *slot = wire.poll().is_some() && readable(fd);
+            *slot = (wire.poll().is_some() && readable(fd)).then(|| hung_up(fd));
         }
         Ok(ready)
     }
@@ -109,8 +109,8 @@ impl VoiceThread {
     pub(super) fn turn(&mut self, now: Instant, ready: Ready) -> bool {
         // Links before orders: these may change which link is which.
         for index in (0..self.wires.len()).rev() {
-            if ready.wires[index] {
-                self.read(now, index);
+            if let Some(hung_up) = ready.wires[index] {
+                self.read(now, index, hung_up);
             }
         }
         for wire in &mut self.wires {
@@ -127,10 +127,10 @@ impl VoiceThread {
         true
     }
 
-    fn read(&mut self, now: Instant, index: usize) {
+    fn read(&mut self, now: Instant, index: usize, hung_up: bool) {
         let wire = &mut self.wires[index];
         let call = self.calls.iter_mut().find(|call| call.device == Some(wire.device));
-        if !wire.read(now, call.map(|call| &mut **call), &mut self.events) {
+        if !wire.read(now, hung_up, call.map(|call| &mut **call), &mut self.events) {
             let wire = self.wires.swap_remove(index);
             self.lost(wire.number, wire.device);
             self.retire(Retired::Wire(wire));
@@ -220,5 +220,6 @@ impl VoiceThread {
 /// Which descriptors have something.
 pub(super) struct Ready {
     pub(super) wake: bool,
-    pub(super) wires: [bool; LINKS_MAX],
+    /// What of each link can be read, and whether its end has come.
+    pub(super) wires: [Option<bool>; LINKS_MAX],
 }

@@ -11,7 +11,7 @@ use crate::call::leg_audio::VoiceLink;
 use crate::call::leg_audio::voice_link::PACKET_BYTES_MAX;
 use crate::hfp::Codec;
 use crate::hfp::host::Address;
-use crate::port::sco::{self, Received};
+use crate::port::sco::{self, Received, Sent};
 
 /// No packet for so long: the link is mute.
 const MUTE_AFTER: Duration = Duration::from_secs(2);
@@ -88,13 +88,21 @@ impl Wire {
         }
     }
 
-    /// Reads what is there, and answers it; false when the link is gone.
-    pub(super) fn read(&mut self, now: Instant, mut call: Option<&mut Call>, events: &mut Events) -> bool {
+    /// Reads what is there, and answers it; false when the link is gone. `hung_up`: the wait found that its end has come,
+    /// which is so once everything is read.
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        hung_up: bool,
+        mut call: Option<&mut Call>,
+        events: &mut Events,
+    ) -> bool {
         let mut packet = [0; PACKET_BYTES_MAX];
         let (mut answered_bytes, bytes_in_ms) = (0, bytes_in_ms(self.audio.codec()));
         while self.budget > 0 {
             let (length, damaged) = match sco::receive(self.socket.as_fd(), &mut packet) {
                 Received::Packet { length, damaged } => (length, damaged),
+                Received::Nothing if hung_up => return false,
                 Received::Nothing => break,
                 Received::Closed => return false,
             };
@@ -112,7 +120,11 @@ impl Wire {
             });
             answered_bytes += length;
             let answer = answered_bytes <= ANSWERED_MS_MAX * bytes_in_ms;
-            let sent = answer && self.answer(packet, call.as_deref_mut());
+            let sent = if answer { self.answer(packet, call.as_deref_mut()) } else { Sent::NoRoom };
+            if sent == Sent::Closed {
+                return false;
+            }
+            let sent = sent == Sent::Taken;
             if let Some(call) = call.as_deref() {
                 add(&call.counters.packets_received, 1);
                 add(&call.counters.packets_sent, u64::from(sent));
@@ -128,7 +140,7 @@ impl Wire {
     }
 
     /// Sends a packet of the same size.
-    fn answer(&mut self, packet: &mut [u8], call: Option<&mut Call>) -> bool {
+    fn answer(&mut self, packet: &mut [u8], call: Option<&mut Call>) -> Sent {
         match call {
             Some(call) => {
                 if call.was_interrupted() {

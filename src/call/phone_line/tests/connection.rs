@@ -3,7 +3,8 @@
 use super::world::{A, B, World, adapter, device, settings};
 use crate::call::leg::LegEnd;
 use crate::call::phone_line::{Input, Memory};
-use crate::call::phones::{PhoneCommand, PhoneEnd, PhoneEvent, PhoneLink};
+use crate::call::phones::{PhoneCommand, PhoneEnd, PhoneEvent, PhoneLink, Place};
+use crate::hfp::CallState;
 use crate::hfp::ag::{Happening, Options};
 use crate::hfp::host::{Adapter, Command, Device, Event};
 
@@ -269,4 +270,32 @@ fn closing_leaves_the_owners_call_alone_and_waits_for_no_deaf_phone() {
     world.wait(1300);
     assert_eq!(world.ended(call).unwrap().0, PhoneEnd::Leg(LegEnd::LocalHangup));
     assert_eq!(world.events.last(), Some(&PhoneEvent::Closed));
+}
+
+#[test]
+fn a_stop_leaves_the_owner_his_conversation_and_a_call_that_rings_for_him() {
+    let mut world = World::with_phone(Options::default());
+    let call = world.talks();
+    world.command(PhoneCommand::HandOver { call, to: Place::Handset });
+    world.command(PhoneCommand::Close);
+    assert_eq!(world.events.last(), Some(&PhoneEvent::Closed));
+    assert_eq!((world.got("AT+CHUP"), world.on_handset()), (0, vec![CallState::Active]));
+
+    let mut world = World::with_phone(Options::default());
+    world.rings("+15550100");
+    world.command(PhoneCommand::Close);
+    assert_eq!(world.events.last(), Some(&PhoneEvent::Closed));
+    assert_eq!((world.got("AT+CHUP"), world.on_handset()), (0, vec![CallState::Incoming]));
+}
+
+#[test]
+fn a_call_that_is_hung_up_before_its_first_packet_leaves_no_deadline_in_the_past() {
+    let mut world = World::with_phone(Options::default());
+    world.sim().voice_works = false;
+    let call = world.dial("+15550100");
+    world.happens(Happening::OtherAnswers);
+    world.sim().deaf_to = vec!["AT+CHUP"];
+    world.command(PhoneCommand::Hangup { call });
+    // It fails when it runs without end.
+    world.wait(5000);
 }
