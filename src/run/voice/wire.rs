@@ -88,8 +88,8 @@ impl Wire {
         }
     }
 
-    /// Reads what is there, and answers it; false when the link is gone. `hung_up`: the wait found that its end has come,
-    /// which is so once everything is read.
+    /// Reads what is there, and answers it; false when the link is gone. `hung_up`: the wait found that its end has
+    /// come, which is so once everything is read.
     pub(super) fn read(
         &mut self,
         now: Instant,
