@@ -58,13 +58,8 @@ impl<F: FnMut(Event)> Thread<F> {
             for link in self.wait(commands, deadline)? {
                 self.receive(link);
             }
-            commands.lower();
-            loop {
-                match commands.next() {
-                    Ok(Some(command)) => self.input(Input::Command(command)),
-                    Ok(None) => break,
-                    Err(_) => return Ok(()),
-                }
+            if commands.drain(|command| self.input(Input::Command(command))).is_err() {
+                return Ok(());
             }
             let now = clock::mono();
             if deadline.is_some_and(|deadline| now >= deadline) {

@@ -97,20 +97,15 @@ impl<F: FnMut(LegEvent)> Thread<F> {
             wait(&mut fds, deadline)?;
             let has_datagrams = fds.get(2).is_some_and(readable);
             drop(fds);
-            commands.lower();
-            loop {
-                match commands.next() {
-                    Ok(Some(command)) => self.input(Input::Command(command)),
-                    Ok(None) => break,
-                    Err(_) => return Ok(()),
-                }
+            if commands.drain(|command| self.input(Input::Command(command))).is_err() {
+                return Ok(());
             }
-            answers.lower();
-            while let Ok(Some(answer)) = answers.next() {
+            // It never ends: this thread holds a sender itself.
+            let _ = answers.drain(|answer| {
                 let found = answer.found.and_then(|addresses| self.route(addresses));
                 let found = found.map_err(|error| error.to_string());
                 self.input(Input::Resolved { query: answer.query, found });
-            }
+            });
             if has_datagrams {
                 self.receive();
             }

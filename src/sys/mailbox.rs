@@ -107,6 +107,16 @@ impl<T> Mailbox<T> {
     pub fn lower(&self) {
         self.wake.lower();
     }
+
+    /// Both at once: hands over every message that waits. `Err(Closed)` when there were none left and no sender is
+    /// left either.
+    pub fn drain(&self, mut take: impl FnMut(T)) -> Result<(), Closed> {
+        self.lower();
+        while let Some(message) = self.next()? {
+            take(message);
+        }
+        Ok(())
+    }
 }
 
 impl<T> AsFd for Mailbox<T> {
@@ -140,5 +150,20 @@ mod tests {
         drop(tx);
         assert!(wait(&mut [on(rx.as_fd(), Interest::READ)], None).unwrap());
         assert_eq!(rx.next(), Err(Closed));
+    }
+
+    #[test]
+    fn a_drained_box_is_empty_and_unreadable_and_its_last_messages_come_before_its_end() {
+        let (tx, rx) = mailbox(3).unwrap();
+        let mut taken = Vec::new();
+        tx.send(1).unwrap();
+        tx.send(2).unwrap();
+        assert_eq!(rx.drain(|message| taken.push(message)), Ok(()));
+        let now = crate::sys::clock::mono();
+        assert!(!wait(&mut [on(rx.as_fd(), Interest::READ)], Some(now)).unwrap());
+        tx.send(3).unwrap();
+        drop(tx);
+        assert_eq!(rx.drain(|message| taken.push(message)), Err(Closed));
+        assert_eq!(taken, [1, 2, 3]);
     }
 }

@@ -105,13 +105,8 @@ impl<F: FnMut(Told)> Thread<F> {
             for opened in self.opening.finished(clock::mono(), &ready.links) {
                 self.on_opened(opened);
             }
-            mailbox.lower();
-            loop {
-                match mailbox.next() {
-                    Ok(Some(mail)) => self.on_mail(mail),
-                    Ok(None) => break,
-                    Err(_) => return Ok(()),
-                }
+            if mailbox.drain(|mail| self.on_mail(mail)).is_err() {
+                return Ok(());
             }
             self.on_noticed();
             if ready.bus {

@@ -131,7 +131,6 @@ fn turns(handset: &mut Handset, mailbox: &Mailbox<Mail>, out: &mut impl Write) -
         let ready = wait_for(handset, mailbox, deadline)?;
         let now = clock::mono();
         if ready.mail {
-            mailbox.lower();
             take_mail(handset, mailbox, now);
         }
         if ready.rfcomm {
@@ -189,16 +188,14 @@ fn wait_for(handset: &Handset, mailbox: &Mailbox<Mail>, deadline: Option<Instant
 
 fn take_mail(handset: &mut Handset, mailbox: &Mailbox<Mail>, now: Instant) {
     // Every sender gone is no reason to end: the phone has its own.
-    while let Ok(Some(mail)) = mailbox.next() {
-        match mail {
-            Mail::Line(line) => {
-                handset.on_line(now, &line);
-                handset.settle(now);
-            }
-            Mail::Voice(link, event) => handset.on_voice(now, link, event),
-            Mail::Stop => handset.close(now),
+    let _ = mailbox.drain(|mail| match mail {
+        Mail::Line(line) => {
+            handset.on_line(now, &line);
+            handset.settle(now);
         }
-    }
+        Mail::Voice(link, event) => handset.on_voice(now, link, event),
+        Mail::Stop => handset.close(now),
+    });
 }
 
 /// Hands each line of `input` over, until it ends.
