@@ -6,6 +6,7 @@
 pub mod adb;
 pub mod agent;
 pub mod bus;
+mod counted;
 pub mod echo;
 pub mod hands_free;
 pub mod http;

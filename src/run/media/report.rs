@@ -1,12 +1,13 @@
 //! What a media thread counts about a call: written by it alone, read by the switch at any time.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::dsp::SILENCE_DBFS;
+use crate::call::leg_audio::Loudness;
+use crate::run::counted::Levels;
 
 /// Digits that are kept of a call; further ones are only counted.
 const DIGITS_MAX: usize = 64;
@@ -124,30 +125,6 @@ pub(super) struct Counters {
     digits_received: AtomicU64,
 }
 
-/// Levels in hundredths of a dB.
-#[derive(Debug)]
-struct Levels {
-    last: AtomicI32,
-    loudest: AtomicI32,
-}
-
-impl Levels {
-    /// Nothing was heard yet: the floor, for 0 would be as loud as can be.
-    fn silent() -> Self {
-        let floor = || AtomicI32::new((SILENCE_DBFS * 100.0) as i32);
-        Self { last: floor(), loudest: floor() }
-    }
-
-    fn set(&self, loudness: &crate::call::leg_audio::Loudness) {
-        self.last.store((loudness.last_dbfs() * 100.0) as i32, Relaxed);
-        self.loudest.store((loudness.loudest_dbfs() * 100.0) as i32, Relaxed);
-    }
-
-    fn get(&self) -> (f32, f32) {
-        (self.last.load(Relaxed) as f32 / 100.0, self.loudest.load(Relaxed) as f32 / 100.0)
-    }
-}
-
 impl Counters {
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -183,11 +160,7 @@ impl Counters {
         self.last_packet_us.store(now.saturating_duration_since(self.opened).as_micros() as u64, Relaxed);
     }
 
-    pub(super) fn levels(
-        &self,
-        caller: &crate::call::leg_audio::Loudness,
-        line: &crate::call::leg_audio::Loudness,
-    ) {
+    pub(super) fn levels(&self, caller: &Loudness, line: &Loudness) {
         self.caller.set(caller);
         self.line.set(line);
     }

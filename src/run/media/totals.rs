@@ -1,10 +1,11 @@
-//! What the media of all calls counted, live and past. The media threads know nothing of it: whoever asks adds up.
+//! What the media of all calls counted, live and past.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::{Counters, MediaReport};
+use super::report::Counters;
 use crate::base::Metrics;
+use crate::run::counted::{Counted, Sums};
 use crate::sys::clock;
 
 /// Figures that are added up.
@@ -12,31 +13,16 @@ const FIGURES: usize = 15;
 
 /// Sums over all calls. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Totals(Arc<Mutex<Calls>>);
-
-#[derive(Debug, Default)]
-struct Calls {
-    live: Vec<Arc<Counters>>,
-    ended: [u64; FIGURES],
-}
+pub struct Totals(Sums<Counters, FIGURES>);
 
 impl Totals {
     /// A call opened.
     pub(super) fn add(&self, counters: Arc<Counters>) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.forget_ended();
-        calls.live.push(counters);
+        self.0.add(counters);
     }
 
     /// Brings the counters of `metrics` up to now.
     pub fn report(&self, metrics: &Metrics) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.forget_ended();
-        let mut sums = calls.ended;
-        for counters in &calls.live {
-            add(&mut sums, counters);
-        }
-        drop(calls);
         let [
             packets_sent,
             octets_sent,
@@ -53,7 +39,7 @@ impl Totals {
             underruns,
             late_beats,
             skipped_beats,
-        ] = sums;
+        ] = self.0.now();
         metrics.rtp_sent_packets.advance_to(packets_sent);
         metrics.rtp_sent_bytes.advance_to(octets_sent);
         metrics.rtp_received_packets.advance_to(packets_received);
@@ -72,44 +58,26 @@ impl Totals {
     }
 }
 
-impl Calls {
-    /// A call whose counters nobody else holds has left its thread: they are final.
-    fn forget_ended(&mut self) {
-        let Self { live, ended } = self;
-        live.retain_mut(|counters| {
-            // Unlike a look at its count, being the only owner means to see all that the others wrote.
-            let has_ended = Arc::get_mut(counters).is_some();
-            if has_ended {
-                add(ended, counters);
-            }
-            !has_ended
-        });
+impl Counted<FIGURES> for Counters {
+    /// In the order of `Totals::report`.
+    fn figures(&self) -> [u64; FIGURES] {
+        let report = self.report(clock::mono());
+        [
+            report.packets_sent,
+            report.octets_sent,
+            report.packets_received,
+            report.octets_received,
+            report.lost,
+            report.late,
+            report.reordered,
+            report.duplicates,
+            report.dropped,
+            report.strangers,
+            report.send_failures,
+            report.made_up_ms,
+            report.underruns,
+            report.late_beats,
+            report.skipped_beats,
+        ]
     }
-}
-
-fn add(sums: &mut [u64; FIGURES], counters: &Counters) {
-    for (sum, figure) in sums.iter_mut().zip(figures(&counters.report(clock::mono()))) {
-        *sum += figure;
-    }
-}
-
-/// In the order of `Totals::report`.
-fn figures(report: &MediaReport) -> [u64; FIGURES] {
-    [
-        report.packets_sent,
-        report.octets_sent,
-        report.packets_received,
-        report.octets_received,
-        report.lost,
-        report.late,
-        report.reordered,
-        report.duplicates,
-        report.dropped,
-        report.strangers,
-        report.send_failures,
-        report.made_up_ms,
-        report.underruns,
-        report.late_beats,
-        report.skipped_beats,
-    ]
 }

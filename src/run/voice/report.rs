@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::call::leg_audio::Loudness;
-use crate::dsp::SILENCE_DBFS;
 use crate::hfp::Codec;
+use crate::run::counted::Levels;
 
 /// "None yet" of a time in microseconds.
 const NEVER: u64 = u64::MAX;
@@ -108,32 +108,6 @@ pub(super) struct Counters {
     caller: Levels,
     line: Levels,
     last_packet_us: AtomicU64,
-}
-
-/// Levels in hundredths of a dB.
-#[derive(Debug)]
-struct Levels {
-    last: AtomicI32,
-    loudest: AtomicI32,
-}
-
-impl Levels {
-    /// Nothing was heard yet: the floor, for 0 would be as loud as can be.
-    fn silent() -> Self {
-        let floor = || AtomicI32::new((SILENCE_DBFS * 100.0) as i32);
-        Self { last: floor(), loudest: floor() }
-    }
-
-    /// A link knows its own loudest second only.
-    fn set(&self, loudness: &Loudness) {
-        self.last.store((loudness.last_dbfs() * 100.0) as i32, Relaxed);
-        let loudest = (loudness.loudest_dbfs() * 100.0) as i32;
-        self.loudest.store(self.loudest.load(Relaxed).max(loudest), Relaxed);
-    }
-
-    fn get(&self) -> (f32, f32) {
-        (self.last.load(Relaxed) as f32 / 100.0, self.loudest.load(Relaxed) as f32 / 100.0)
-    }
 }
 
 impl Counters {
