@@ -101,6 +101,7 @@ fn child() {
         writer,
         files: SessionFiles::open(state_dir).unwrap(),
         config: ConfigFile::new(config_path, Some(seen)),
+        phone_memory: state_dir.join("phones.json"),
         bus: Bus::default(),
         metrics: Metrics::new().unwrap(),
     };

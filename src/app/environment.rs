@@ -90,6 +90,11 @@ impl Environment {
         self.config_dir.join("config.json")
     }
 
+    /// What was learnt about phones.
+    pub fn phone_memory(&self) -> PathBuf {
+        self.state_dir.join("phones.json")
+    }
+
     /// Where a client on this machine finds the service.
     pub fn client_base(&self) -> String {
         let host = match self.api.ip() {

@@ -1,10 +1,15 @@
 //! The wiring of phones: the hands-free thread and its voice links, where this build and machine have them.
 
+#[cfg(feature = "bluez")]
+use std::path::Path;
+
 use super::environment::Environment;
 use super::fault::Fault;
 use crate::base::{CallIds, Metrics, Rng};
 #[cfg(feature = "bluez")]
-use crate::port::sco::Sco;
+use crate::call::phone_line::Memory;
+#[cfg(feature = "bluez")]
+use crate::port::{sco::Sco, whole_file};
 use crate::run::hands_free::Mail;
 #[cfg(feature = "bluez")]
 use crate::run::hands_free::{self, HandsFreeOptions};
@@ -13,6 +18,10 @@ use crate::run::switch::SwitchHandle;
 use crate::run::voice::VoicePool;
 use crate::sys::mailbox::MailSender;
 use crate::sys::thread::Spawner;
+
+/// What is remembered of phones is never longer.
+#[cfg(feature = "bluez")]
+const MEMORY_BYTES_MAX: u64 = 64 * 1024;
 
 /// The way to the phones, or why there is none.
 type PhonesEnd = Result<MailSender<Mail>, String>;
@@ -33,12 +42,26 @@ pub(super) fn start(
     let options = HandsFreeOptions {
         bus: environment.system_bus.clone(),
         sco: environment.sco_dir.clone().map_or(Sco::Kernel, Sco::Folder),
-        memory: environment.state_dir.join("phones.json"),
+        memory: remembered(&environment.phone_memory()),
     };
     let switch = switch.clone();
     hands_free::spawn(spawner, options, voice, of_calls, move |told| switch.told(told))
         .map(Ok)
         .map_err(refused)
+}
+
+/// What earlier runs learnt. A file that cannot be read costs only that.
+#[cfg(feature = "bluez")]
+fn remembered(path: &Path) -> Memory {
+    let read = whole_file::read(path, MEMORY_BYTES_MAX).map_err(|error| error.to_string());
+    let read = read.and_then(|bytes| match bytes {
+        Some(bytes) => Memory::read(&String::from_utf8_lossy(&bytes)).map_err(|fault| fault.to_string()),
+        None => Ok(Memory::default()),
+    });
+    read.unwrap_or_else(|sentence| {
+        log::warn!("{}: {sentence}; what was learnt about phones is learnt anew", path.display());
+        Memory::default()
+    })
 }
 
 #[cfg(not(feature = "bluez"))]

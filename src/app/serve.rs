@@ -98,6 +98,7 @@ impl Service {
             writer,
             files,
             config: ConfigFile::new(config_path.clone(), Some(seen)),
+            phone_memory: environment.phone_memory(),
             bus: bus.clone(),
             metrics: metrics.clone(),
         };

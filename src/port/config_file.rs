@@ -1,15 +1,17 @@
 //! `config.json`: read as a whole, replaced as a whole, and never written over someone else's change.
 //!
 //! What was last read travels as a [`Seen`] to whoever writes; a write is refused when the file is not that any
-//! more. A replacement is first written in full beside the file ([`ConfigFile::prepare`], where a full disk
-//! shows) and then put in its place ([`Prepared::put_in_place`]), so the file is never empty and never half.
+//! more. A replacement is complete on disk beside the file ([`ConfigFile::prepare`], where a full disk shows)
+//! before it is put in its place ([`Prepared::put_in_place`]).
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+
+use super::whole_file::{self, Beside};
 
 /// A configuration beyond this is not read: it is some other file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -89,16 +91,13 @@ fn what_of(error: &serde_json::Error) -> String {
 }
 
 fn content(path: &Path) -> Result<Option<Vec<u8>>, ConfigFileError> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(file_error(path))?,
-    };
-    let mut bytes = Vec::new();
-    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(file_error(path))?;
-    if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        return Err(ConfigFileError::TooLarge(path.to_owned()));
-    }
-    Ok(Some(bytes))
+    whole_file::read(path, CONFIG_BYTES_MAX).map_err(|error| {
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            ConfigFileError::TooLarge(path.to_owned())
+        } else {
+            file_error(path)(error)
+        }
+    })
 }
 
 /// The writing side: the path, and the content on which the next replacement may be built.
@@ -115,9 +114,8 @@ pub struct Prepared<'file> {
     file: &'file mut ConfigFile,
     /// The file itself, where `path` is a symbolic link to it.
     target: PathBuf,
-    beside: PathBuf,
+    beside: Beside,
     content: Vec<u8>,
-    placed: bool,
 }
 
 impl ConfigFile {
@@ -140,44 +138,22 @@ impl ConfigFile {
         if let Some(folder) = target.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file_error(folder))?;
         }
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let beside = target.with_file_name(name);
-        // One left by a crash is in the way of `create_new`, which refuses to follow a link.
-        let _ = fs::remove_file(&beside);
-        let prepared =
-            Prepared { file: self, target, content: text.as_bytes().to_vec(), placed: false, beside };
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&prepared.beside)
-            .and_then(|mut file| {
-                file.write_all(&prepared.content)?;
-                file.sync_all()
-            })
-            .map_err(file_error(&prepared.beside))?;
-        Ok(prepared)
+        let written = Beside::write(&target, text).and_then(|beside| {
+            beside.sync()?;
+            Ok(beside)
+        });
+        let beside = written.map_err(file_error(&target))?;
+        Ok(Prepared { file: self, target, beside, content: text.as_bytes().to_vec() })
     }
 }
 
 impl Prepared<'_> {
     /// Puts the replacement in the file's place, and the change of the folder on the disk.
-    pub fn put_in_place(mut self) -> Result<(), ConfigFileError> {
-        fs::rename(&self.beside, &self.target).map_err(file_error(&self.target))?;
-        self.placed = true;
-        self.file.seen = Some(Seen(Some(std::mem::take(&mut self.content))));
-        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(file_error(folder))
-    }
-}
-
-impl Drop for Prepared<'_> {
-    fn drop(&mut self) {
-        if !self.placed {
-            let _ = fs::remove_file(&self.beside);
-        }
+    pub fn put_in_place(self) -> Result<(), ConfigFileError> {
+        let Self { file, target, beside, content } = self;
+        beside.put_in_place().map_err(file_error(&target))?;
+        file.seen = Some(Seen(Some(content)));
+        whole_file::sync_folder_of(&target).map_err(file_error(&target))
     }
 }
 

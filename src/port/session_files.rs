@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::store::{Reader, StoreError, StoredSession};
+use super::whole_file::Beside;
 use crate::call::journal::{EventKind, Record};
 use crate::call::session::{SessionId, SessionMeta};
 
@@ -254,7 +255,7 @@ fn append_to(path: &Path, lines: &str) -> Result<(), FileError> {
     Ok(file.write_all(lines.as_bytes())?)
 }
 
-/// Puts a whole new file in the place of the old one, so that nobody reads half of it.
+/// Puts a whole new file in the place of the old one, so that nobody reads half of it; not on the disk yet.
 fn replace(path: &Path, content: &str) -> Result<(), FileError> {
     let nothing_to_do = match fs::read(path) {
         Ok(old) => old == content.as_bytes(),
@@ -263,21 +264,7 @@ fn replace(path: &Path, content: &str) -> Result<(), FileError> {
     if nothing_to_do {
         return Ok(());
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(content.as_bytes()))
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        error.into()
-    })
+    Ok(Beside::write(path, content)?.put_in_place()?)
 }
 
 #[cfg(test)]

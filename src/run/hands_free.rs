@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 pub use self::thread::{HandsFreeOptions, spawn};
 use super::link::MediaEnd;
 use crate::base::CallId;
+use crate::call::phone_line::Memory;
 use crate::call::phones::{PhoneCommand, PhoneEvent};
 
 /// What the thread is asked.
@@ -39,4 +40,6 @@ pub enum Told {
     MediaSeen { call: CallId, silent_ms: u64 },
     /// The answer to `Mail::MediaClose`: what was measured, for the session's `audio` member.
     MediaClosed { call: CallId, measured: Map<String, Value> },
+    /// Keep this for `HandsFreeOptions::memory` of the next start, in place of what was told before.
+    Remember(Memory),
 }

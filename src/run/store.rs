@@ -8,6 +8,7 @@
 //! The thread ends when its handle is dropped: what waits is stored, the log is emptied, the bus is closed.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,9 +19,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, Tr
 use super::bus::Bus;
 use crate::base::Metrics;
 use crate::call::journal::{Batch, CommitError, CommitId, EventKind, Record};
+use crate::call::phone_line::Memory;
 use crate::port::config_file::{ConfigFile, ConfigFileError, Seen};
 use crate::port::session_files::SessionFiles;
 use crate::port::store::{BatchError, Reader, Writer};
+use crate::port::whole_file;
 use crate::sys::clock;
 use crate::sys::thread::{Role, Spawner};
 
@@ -46,6 +49,8 @@ pub struct Parts {
     pub files: SessionFiles,
     /// `config.json`.
     pub config: ConfigFile,
+    /// Where is kept what was learnt about phones.
+    pub phone_memory: PathBuf,
     /// Where committed agent events are published.
     pub bus: Bus,
     /// Where it counts.
@@ -75,6 +80,7 @@ enum Message {
     /// Boxed: the queue's places are all there from the start, and a Pi's memory is small.
     Batch(Box<Batch>),
     ConfigRead(Seen),
+    Remember(String),
 }
 
 impl StoreHandle {
@@ -93,6 +99,12 @@ impl StoreHandle {
     /// before is still checked against what was seen before.
     pub fn config_was_read(&self, seen: Seen) -> Result<(), StoreFault> {
         self.hand_over(Message::ConfigRead(seen))
+    }
+
+    /// Keeps what was learnt about phones, in place of what was kept before. Of several that wait only the last is
+    /// written; one that cannot be written is tried once more at the end.
+    pub fn remember(&self, memory: &Memory) -> Result<(), StoreFault> {
+        self.hand_over(Message::Remember(memory.write()))
     }
 
     fn hand_over(&self, message: Message) -> Result<(), StoreFault> {
@@ -118,10 +130,10 @@ pub fn spawn(
 ) -> io::Result<(StoreHandle, JoinHandle<Option<()>>)> {
     let (messages, waiting) = bounded(WAITING_BATCHES_MAX);
     let reader = parts.writer.reader().map_err(io::Error::other)?;
-    let Parts { writer, files, config, bus, metrics } = parts;
+    let Parts { writer, files, config, phone_memory, bus, metrics } = parts;
     let works = Arc::new(AtomicBool::new(true));
     let desk = Desk { writer, reader, files, bus, works: works.clone(), metrics };
-    let store = Store { desk, config, kept: Vec::new(), outage: None, tell };
+    let store = Store { desk, config, phone_memory, unwritten: None, kept: Vec::new(), outage: None, tell };
     let thread = spawner.spawn(Role::Store, move || store.run(&waiting))?;
     Ok((StoreHandle { messages, works }, thread))
 }
@@ -139,6 +151,9 @@ struct Desk {
 struct Store<T> {
     desk: Desk,
     config: ConfigFile,
+    phone_memory: PathBuf,
+    /// What was learnt about phones and is not in its file.
+    unwritten: Option<String>,
     /// Batches that the storage could not take and nobody waits for, oldest first.
     kept: Vec<Batch>,
     /// Set while there are some.
@@ -204,7 +219,7 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
     /// Takes one message and what waits behind it, as far as it fits into one transaction.
     fn handle(&mut self, first: Message, waiting: &Receiver<Message>) {
         let mut group = Vec::new();
-        let mut next = Some(first);
+        let (mut next, mut remembered) = (Some(first), None);
         while let Some(message) = next.take() {
             match message {
                 Message::Batch(batch) if batch.config.is_none() => group.push(*batch),
@@ -213,12 +228,26 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
                     self.store_with_config(*batch);
                 }
                 Message::ConfigRead(seen) => self.config.was_read(seen),
+                Message::Remember(memory) => remembered = Some(memory),
             }
             if group.len() < GROUP_BATCHES_MAX {
                 next = waiting.try_recv().ok();
             }
         }
         self.store(group);
+        // Somebody waits for what is committed, and nobody for this.
+        if remembered.is_some() {
+            self.unwritten = remembered;
+            self.write_memory();
+        }
+    }
+
+    fn write_memory(&mut self) {
+        let Some(memory) = &self.unwritten else { return };
+        match whole_file::replace(&self.phone_memory, memory) {
+            Ok(()) => self.unwritten = None,
+            Err(error) => log::warn!("{}: {error}", self.phone_memory.display()),
+        }
     }
 
     /// Commits what was kept before, then the group; while the storage fails, only as often as it is worth trying.
@@ -325,6 +354,7 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
         if let (Err(error), Some(outage)) = (self.store_kept(true), &self.outage) {
             log::error!("{} changes are lost: {error}", self.kept.len() as u64 + outage.lost);
         }
+        self.write_memory();
         let Desk { writer, reader, bus, .. } = self.desk;
         drop(reader);
         if let Err(error) = writer.close() {

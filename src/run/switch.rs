@@ -25,6 +25,7 @@ use crate::call::config::Config;
 use crate::call::conversation::{AgentCommand, AgentEnd, AgentEvent, AgentPlan, Engine};
 use crate::call::journal::Batch;
 use crate::call::leg::{LegCommand, LegEnd};
+use crate::call::phone_line::Memory;
 use crate::call::phones::{PhoneCommand, PhoneEnd, PhoneEvent, Phones};
 use crate::call::switch::{AskId, AudioPath, Carrier, Input, Output, Switch};
 use crate::port::config_file::Seen;
@@ -46,6 +47,7 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 enum Mail {
     Input(Box<Input>),
     Ask { command: Box<Command>, reply: Sender<Reply> },
+    Remember(Box<Memory>),
     Config { read: Result<Map<String, Value>, String>, seen: Option<Seen> },
 }
 
@@ -69,11 +71,14 @@ impl SwitchHandle {
 
     /// Tells the switch what the hands-free thread told.
     pub fn told(&self, told: Told) {
-        self.tell(match told {
+        let input = match told {
             Told::Event(event) => Input::Phone(event),
             Told::MediaSeen { call, silent_ms } => Input::MediaSeen { call, silent_ms },
             Told::MediaClosed { call, measured } => Input::MediaClosed { call, measured },
-        });
+            // By the same way as the end of the phones: what was told before that is stored when the switch stops.
+            Told::Remember(memory) => return self.mail(Mail::Remember(memory.into())),
+        };
+        self.tell(input);
     }
 
     fn mail(&self, mail: Mail) {
@@ -202,6 +207,11 @@ impl Shell {
                     let ask = AskId(self.next_ask);
                     self.asks.insert(ask, reply);
                     self.switch.handle_input(clock::now(), Input::Command { ask, command: *command });
+                }
+                Ok(Mail::Remember(memory)) => {
+                    if let Err(fault) = self.ends.store.remember(&memory) {
+                        self.store_failed(fault);
+                    }
                 }
                 Ok(Mail::Config { read, seen }) => {
                     // The store first: a change that was built on the old file must not overwrite the new one.

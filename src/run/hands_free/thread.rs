@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::opening::{Opened, Opening};
@@ -15,7 +14,6 @@ use crate::hfp::host::Address;
 use crate::port::bluez::{self, Bluez};
 use crate::port::rfcomm::Rfcomm;
 use crate::port::sco::Sco;
-use crate::port::whole_file;
 use crate::run::voice::{VoiceEvent as Noticed, VoicePool};
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Mailbox, mailbox};
@@ -26,8 +24,6 @@ use crate::sys::wait::{Interest, Waiting, on, readable, wait, writable};
 const MAIL_MAX: usize = 256;
 /// Bytes that are read from one phone before everybody else has a turn.
 const READ_BYTES: usize = 2048;
-/// What is remembered of phones is never longer.
-const MEMORY_BYTES_MAX: u64 = 64 * 1024;
 
 /// How the thread is used.
 #[derive(Clone, Debug)]
@@ -36,8 +32,8 @@ pub struct HandsFreeOptions {
     pub bus: Option<String>,
     /// Where voice links are opened.
     pub sco: Sco,
-    /// Where is kept what was learnt about phones.
-    pub memory: PathBuf,
+    /// What earlier runs learnt about phones.
+    pub memory: Memory,
 }
 
 /// Starts the thread. It ends when every sender is dropped; `PhoneCommand::Close` before that ends its calls.
@@ -50,32 +46,17 @@ pub fn spawn(
 ) -> io::Result<MailSender<Mail>> {
     let (mail, mailbox) = mailbox(MAIL_MAX)?;
     spawner.spawn(Role::HandsFree, move || {
-        let memory = remembered(&options.memory);
         let mut thread = Thread {
-            line: PhoneLine::new(clock::mono(), ids, rng.fork(), memory),
+            line: PhoneLine::new(clock::mono(), ids, rng.fork(), options.memory),
             bluez: Bluez::new(options.bus, rng.fork()),
             phones: BTreeMap::new(),
             opening: Opening::new(options.sco),
             voice,
-            memory: options.memory,
             tell,
         };
         thread.run(&mailbox)
     })?;
     Ok(mail)
-}
-
-/// What an earlier run learnt. A file that cannot be read costs only that.
-fn remembered(path: &Path) -> Memory {
-    let read = whole_file::read(path, MEMORY_BYTES_MAX).map_err(|error| error.to_string());
-    let read = read.and_then(|text| match text {
-        Some(text) => Memory::read(&text).map_err(|fault| fault.to_string()),
-        None => Ok(Memory::default()),
-    });
-    read.unwrap_or_else(|sentence| {
-        log::warn!("{}: {sentence}; what was learnt about phones is learnt anew", path.display());
-        Memory::default()
-    })
 }
 
 struct Thread<F> {
@@ -84,7 +65,6 @@ struct Thread<F> {
     phones: BTreeMap<Address, Rfcomm>,
     opening: Opening,
     voice: VoicePool,
-    memory: PathBuf,
     tell: F,
 }
 
@@ -252,7 +232,7 @@ impl<F: FnMut(Told)> Thread<F> {
 
     /// Does everything that the line wants done; returns its deadline.
     fn drain(&mut self) -> Option<Instant> {
-        let (mut lost, mut memory) = (Vec::new(), None);
+        let mut lost = Vec::new();
         let deadline = loop {
             match self.line.poll_output() {
                 Output::Event(event) => (self.tell)(Told::Event(event)),
@@ -266,15 +246,10 @@ impl<F: FnMut(Told)> Thread<F> {
                 Output::Voice { phone, command } => self.on_voice(phone, command),
                 Output::Route { phone, call } => self.voice.route(phone, call),
                 // Phones do not wait for a disk.
-                Output::Remember(new) => memory = Some(new),
+                Output::Remember(memory) => (self.tell)(Told::Remember(memory)),
                 Output::Timeout(deadline) => break deadline.map(|(at, _)| at),
             }
         };
-        if let Some(memory) = memory
-            && let Err(error) = whole_file::replace(&self.memory, &memory.write())
-        {
-            log::warn!("{}: {error}", self.memory.display());
-        }
         if lost.is_empty() {
             return deadline;
         }

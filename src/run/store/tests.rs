@@ -31,12 +31,17 @@ impl House {
         self.folder.path().join("config.json")
     }
 
+    fn memory_path(&self) -> PathBuf {
+        self.folder.path().join("phones.json")
+    }
+
     fn parts(&self) -> Parts {
         let (_, seen) = config_file::read(&self.config_path()).unwrap();
         Parts {
             writer: Writer::open(self.folder.path(), now()).unwrap().0,
             files: SessionFiles::open(self.folder.path()).unwrap(),
             config: ConfigFile::new(self.config_path(), Some(seen)),
+            phone_memory: self.memory_path(),
             bus: self.bus.clone(),
             metrics: Metrics::new().unwrap(),
         }
@@ -52,12 +57,12 @@ impl House {
 
     /// The thread's body without its thread, so that a test can reach the disk between two steps.
     fn store(&self) -> (Store<Tell>, Receiver<Told>) {
-        let Parts { writer, files, config, bus, metrics } = self.parts();
+        let Parts { writer, files, config, phone_memory, bus, metrics } = self.parts();
         let reader = writer.reader().unwrap();
         let (told, answers) = crossbeam_channel::unbounded();
         let tell: Tell = Box::new(move |id, result| told.send((id, result)).unwrap());
         let desk = Desk { writer, reader, files, bus, works: Arc::default(), metrics };
-        (Store { desk, config, kept: Vec::new(), outage: None, tell }, answers)
+        (Store { desk, config, phone_memory, unwritten: None, kept: Vec::new(), outage: None, tell }, answers)
     }
 }
 
@@ -263,4 +268,42 @@ fn a_sender_waits_a_bounded_time_and_is_then_told() {
     assert!(mono() - begun >= SEND_WAIT_MAX);
     drop(waiting);
     assert_eq!(handle.send(happened(3)), Err(StoreFault::Gone));
+}
+
+fn learnt(phone: &str) -> Memory {
+    Memory::read(&json!({ "last_used": [phone] }).to_string()).unwrap()
+}
+
+#[test]
+fn what_was_learnt_about_phones_last_is_in_its_file_when_the_thread_has_ended() {
+    let house = house();
+    let (handle, thread, answers) = house.start();
+    let last = learnt("00:00:00:00:00:03");
+    for memory in [&learnt("00:00:00:00:00:01"), &learnt("00:00:00:00:00:02"), &last] {
+        handle.remember(memory).unwrap();
+    }
+    handle.send(batch(vec![opened("a")], Some(1))).unwrap();
+    assert_eq!(answers.recv().unwrap(), (CommitId(1), Ok(())));
+    drop(handle);
+    thread.join().unwrap();
+    assert_eq!(fs::read_to_string(house.memory_path()).unwrap(), last.write());
+}
+
+#[test]
+fn of_what_was_learnt_only_the_last_is_written_and_again_at_the_end_if_it_could_not_be() {
+    let house = house();
+    let (mut store, answers) = house.store();
+    fs::create_dir(house.memory_path()).unwrap();
+    let (messages, waiting) = bounded(4);
+    let remember = |phone| Message::Remember(learnt(phone).write());
+    messages.send(Message::Batch(Box::new(batch(vec![opened("a")], Some(1))))).unwrap();
+    messages.send(remember("00:00:00:00:00:02")).unwrap();
+    store.handle(remember("00:00:00:00:00:01"), &waiting);
+    assert_eq!(answers.try_recv().unwrap(), (CommitId(1), Ok(())), "it holds up no record");
+    let last = learnt("00:00:00:00:00:02").write();
+    assert_eq!(store.unwritten.as_ref(), Some(&last));
+    fs::remove_dir(house.memory_path()).unwrap();
+    drop(messages);
+    store.run(&waiting);
+    assert_eq!(fs::read_to_string(house.memory_path()).unwrap(), last);
 }
