@@ -27,7 +27,7 @@ enum Doing {
     /// It waits for the client's first message.
     Uninitiated { give_up: Option<Instant> },
     /// It waits until the next step may begin.
-    Waiting { since: Instant, caller_has_spoken: bool },
+    Waiting { since: Instant, caller_has_spoken: bool, has_message: bool },
     /// It waits for the client's tool.
     Tool { until: Instant },
     /// Its audio was sent at once and is taken to be played at its own pace.
@@ -157,7 +157,7 @@ impl Conversation<'_> {
             Doing::Waiting { since, .. } => match self.script.steps.get(self.step).map(|step| step.when) {
                 Some(When::AtOnce) | None => Some(*since),
                 Some(When::AfterMs(ms)) => Some(*since + Duration::from_millis(ms)),
-                Some(When::AfterCaller) => None,
+                Some(When::AfterCaller | When::AfterMessage) => None,
             },
             Doing::Tool { until } => Some(*until),
             Doing::Speaking { until, interrupt_at, .. } => earlier(Some(*until), *interrupt_at),
@@ -207,8 +207,8 @@ impl Conversation<'_> {
             }
             ClientMessage::UserMessage { text } => {
                 self.house.tell(json!({"event": "user_message", "text": text}));
-                if let Doing::Waiting { caller_has_spoken, .. } = &mut self.doing {
-                    *caller_has_spoken = true;
+                if let Doing::Waiting { caller_has_spoken, has_message, .. } = &mut self.doing {
+                    (*caller_has_spoken, *has_message) = (true, true);
                 }
                 self.next_step(now);
             }
@@ -258,7 +258,7 @@ impl Conversation<'_> {
             Some(Fault::Stall { for_ms }) => self.deaf_until = Some(now + Duration::from_millis(for_ms)),
             Some(Fault::CloseUninitiated { .. } | Fault::Silence) | None => {}
         }
-        self.doing = Doing::Waiting { since: now, caller_has_spoken: false };
+        self.doing = Doing::Waiting { since: now, caller_has_spoken: false, has_message: false };
         self.next_step(now);
     }
 
@@ -328,7 +328,7 @@ impl Conversation<'_> {
 
     /// Begins the next step if its time has come, or the close.
     fn next_step(&mut self, now: Instant) {
-        let Doing::Waiting { since, caller_has_spoken } = self.doing else { return };
+        let Doing::Waiting { since, caller_has_spoken, has_message } = self.doing else { return };
         let Some(step) = self.script.steps.get(self.step).cloned() else {
             let after = self.script.close.as_ref().map(|close| Duration::from_millis(close.after_ms));
             self.doing = Doing::Closing { at: after.map(|after| now + after) };
@@ -338,6 +338,7 @@ impl Conversation<'_> {
             When::AtOnce => true,
             When::AfterMs(ms) => since + Duration::from_millis(ms) <= now,
             When::AfterCaller => caller_has_spoken,
+            When::AfterMessage => has_message,
         };
         if is_time {
             self.begin(now, &step);
@@ -418,7 +419,7 @@ impl Conversation<'_> {
 
     fn step_is_over(&mut self, now: Instant) {
         self.step += 1;
-        self.doing = Doing::Waiting { since: now, caller_has_spoken: false };
+        self.doing = Doing::Waiting { since: now, caller_has_spoken: false, has_message: false };
         self.next_step(now);
     }
 }

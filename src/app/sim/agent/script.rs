@@ -84,6 +84,8 @@ pub enum When {
     AtOnce,
     /// When the caller has spoken and then been silent, or sent a message.
     AfterCaller,
+    /// When a message was sent to it, whatever the caller does.
+    AfterMessage,
     /// So long after the one before.
     AfterMs(u64),
 }
