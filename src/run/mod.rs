@@ -13,6 +13,8 @@ pub mod http;
 pub mod link;
 pub mod media;
 pub mod resolver;
+#[cfg(test)]
+mod scarce;
 pub mod sip;
 mod sse;
 pub mod store;

@@ -295,6 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn of_two_adapters_that_know_a_device_the_one_that_has_it_is_told_whichever_changes() {
+        let mut objects = Objects::default();
+        let (with, without) = (device_path(1, 2), device_path(0, 2));
+        let told = |event: Option<Event>| match event {
+            Some(Event::Device(device)) => (device.adapter, device.paired, device.connected),
+            other => panic!("{other:?}"),
+        };
+        let here = ("hci1".to_owned(), true, true);
+        let has = vec![flag("Paired", true), flag("Connected", true)];
+        assert_eq!(told(objects.added(&with, DEVICE, &has)), here);
+        assert_eq!(told(objects.added(&without, DEVICE, &vec![])), here);
+        let changed = objects.changed(&without, DEVICE, &vec![text("Alias", "Phone")]);
+        assert_eq!(told(changed.unwrap()), here);
+        let gone = objects.changed(&with, DEVICE, &vec![flag("Connected", false), flag("Paired", false)]);
+        assert!(!told(gone.unwrap()).2);
+        let comes = objects.changed(&without, DEVICE, &vec![flag("Paired", true)]);
+        assert_eq!(told(comes.unwrap()), ("hci0".to_owned(), true, false), "now the other one has it");
+    }
+
+    #[test]
     fn beyond_the_limit_only_a_paired_device_is_taken_in() {
         let mut objects = Objects::default();
         for number in 0..1000 {

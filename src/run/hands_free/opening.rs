@@ -28,6 +28,7 @@ pub(super) struct Opening {
     /// The codec of the next link that a phone opens.
     expected: BTreeMap<Address, Codec>,
     links: Vec<OnItsWay>,
+    next: LinkNumber,
     /// Accepting failed for want of something, descriptors say: not tried again before.
     not_before: Option<Instant>,
 }
@@ -38,6 +39,7 @@ struct Adapter {
 }
 
 struct OnItsWay {
+    number: LinkNumber,
     phone: Address,
     codec: Codec,
     by_us: bool,
@@ -45,7 +47,11 @@ struct OnItsWay {
     give_up_at: Instant,
 }
 
+/// A link on its way, for as long as the process lives.
+pub(super) type LinkNumber = u64;
+
 /// What became of a link.
+#[derive(Debug)]
 pub(super) struct Opened {
     pub(super) phone: Address,
     pub(super) codec: Codec,
@@ -63,6 +69,7 @@ impl Opening {
             homes: BTreeMap::new(),
             expected: BTreeMap::new(),
             links: Vec::new(),
+            next: 0,
             not_before: None,
         }
     }
@@ -129,6 +136,11 @@ impl Opening {
         listeners.chain(self.links.iter().map(|link| (link.link.as_fd(), WRITE)))
     }
 
+    /// The links of `fds`, in its order.
+    pub(super) fn links(&self) -> impl Iterator<Item = LinkNumber> {
+        self.links.iter().map(|link| link.number)
+    }
+
     /// When the next link has taken too long, or links are taken again.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.links.iter().map(|link| link.give_up_at).chain(self.not_before).min()
@@ -162,19 +174,20 @@ impl Opening {
 
     fn push(&mut self, now: Instant, phone: Address, codec: Codec, by_us: bool, link: Link) {
         if self.links.len() < LINKS_MAX {
-            self.links.push(OnItsWay { phone, codec, by_us, link, give_up_at: now + OPEN_MAX });
+            self.next += 1;
+            let (number, give_up_at) = (self.next, now + OPEN_MAX);
+            self.links.push(OnItsWay { number, phone, codec, by_us, link, give_up_at });
         }
     }
 
-    /// The links that are up or have failed: those that `ready` names by their place among the links of `fds`, and
-    /// those that took too long.
-    pub(super) fn finished(&mut self, now: Instant, ready: &[bool]) -> Vec<Opened> {
+    /// The links that are up or have failed: those in `ready`, and those that took too long.
+    pub(super) fn finished(&mut self, now: Instant, ready: &[LinkNumber]) -> Vec<Opened> {
         self.not_before = self.not_before.filter(|at| now < *at);
         let mut finished = Vec::new();
         let mut waiting = Vec::new();
-        for (at, link) in std::mem::take(&mut self.links).into_iter().enumerate() {
+        for link in std::mem::take(&mut self.links) {
             let OnItsWay { phone, codec, by_us, .. } = link;
-            if ready.get(at).copied().unwrap_or(false) {
+            if ready.contains(&link.number) {
                 let result = link.link.finish().map_err(|error: io::Error| error.to_string());
                 finished.push(Opened { phone, codec, by_us, result });
             } else if now >= link.give_up_at {
@@ -195,3 +208,6 @@ impl Opening {
 }
 
 const WRITE: Interest = Interest { read: false, write: true };
+
+#[cfg(test)]
+mod tests;

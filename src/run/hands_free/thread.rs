@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use super::opening::{Opened, Opening};
+use super::opening::{LinkNumber, Opened, Opening};
 use super::{Mail, Told};
 use crate::base::time::earlier;
 use crate::base::{CallIds, Rng};
@@ -73,7 +73,7 @@ struct Ready {
     bus: bool,
     phones: Vec<(Address, bool, bool)>,
     accept: bool,
-    links: Vec<bool>,
+    links: Vec<LinkNumber>,
 }
 
 impl<F: FnMut(Told)> Thread<F> {
@@ -81,10 +81,6 @@ impl<F: FnMut(Told)> Thread<F> {
         loop {
             let deadline = self.drain();
             let ready = self.wait(mailbox, deadline)?;
-            // Links first: whatever follows may change which link is which.
-            for opened in self.opening.finished(clock::mono(), &ready.links) {
-                self.on_opened(opened);
-            }
             if mailbox.drain(|mail| self.on_mail(mail)).is_err() {
                 return Ok(());
             }
@@ -96,6 +92,9 @@ impl<F: FnMut(Told)> Thread<F> {
             self.on_host();
             for (phone, read, write) in ready.phones {
                 self.on_rfcomm(phone, read, write);
+            }
+            for opened in self.opening.finished(clock::mono(), &ready.links) {
+                self.on_opened(opened);
             }
             if ready.accept {
                 let phones = &self.phones;
@@ -129,7 +128,12 @@ impl<F: FnMut(Told)> Thread<F> {
                 .map(|(phone, fd)| (*phone, readable(fd), writable(fd)))
                 .collect(),
             accept: some(&fds[opening..links]),
-            links: fds[links..].iter().map(writable).collect(),
+            links: self
+                .opening
+                .links()
+                .zip(&fds[links..])
+                .filter_map(|(link, fd)| writable(fd).then_some(link))
+                .collect(),
         })
     }
 
@@ -277,3 +281,6 @@ impl<F: FnMut(Told)> Thread<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ use crate::sys::mailbox::Wake;
 use crate::sys::thread::Spawner;
 use crate::sys::wait::{Interest, on, wait};
 
+mod ends;
+
 const PHONE: Address = Address::new([1, 2, 3, 4, 5, 6]);
 
 fn pool() -> VoicePool {

@@ -195,3 +195,18 @@ fn a_phone_that_is_lost_in_a_call_and_found_again_goes_on_with_it() {
     world.command(PhoneCommand::Hangup { call });
     assert_eq!(world.ended(call).unwrap().0, leg(LegEnd::LocalHangup));
 }
+
+#[test]
+fn a_call_that_takes_the_index_of_ours_between_two_lists_is_not_ours() {
+    let mut world = World::with_phone(Options::default());
+    let call = world.talks();
+    world.sim().deaf_to = vec!["AT+CLCC"];
+    let lists = world.got("AT+CLCC");
+    world.says("\r\n+CIEV: 3,1\r\n\r\n+CIEV: 3,0\r\n");
+    assert_eq!(world.got("AT+CLCC"), lists + 1);
+    world.says("\r\n+CLCC: 1,1,0,0,0,\"+15550177\",145\r\n\r\nOK\r\n");
+    assert_eq!(world.ended(call).unwrap().0, leg(LegEnd::RemoteHangup));
+    assert_eq!((world.sims[&A].routed, world.got("AT+CHUP")), (None, 0), "nobody hears that one");
+    world.wait(300);
+    assert_eq!(world.shown.phones[0].calls, 1);
+}

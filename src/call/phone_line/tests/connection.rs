@@ -299,3 +299,55 @@ fn a_call_that_is_hung_up_before_its_first_packet_leaves_no_deadline_in_the_past
     // It fails when it runs without end.
     world.wait(5000);
 }
+
+#[test]
+fn a_hold_that_is_not_told_any_more_leaves_no_deadline_in_the_past() {
+    for breaks in [true, false] {
+        let mut world = World::with_phone(Options::default());
+        let call = world.talks();
+        world.happens(super::world::called("+15550111"));
+        world.happens(Happening::OwnerAnswers);
+        assert!(world.has(&PhoneEvent::Held { call, held: true }));
+        // It comes back sooner than that may be told.
+        world.happens(Happening::Over);
+        world.happens(Happening::Resumes);
+        if breaks {
+            world.sim().near = false;
+            world.breaks(A);
+        } else {
+            world.sim().deaf_to = vec!["AT+CHUP"];
+            world.command(PhoneCommand::Hangup { call });
+        }
+        // It fails when it runs without end.
+        world.wait(4000);
+        assert!(!world.has(&PhoneEvent::Held { call, held: false }));
+    }
+}
+
+#[test]
+fn a_stop_asks_for_no_profile_and_leaves_no_deadline_in_the_past() {
+    let mut world = World::with_phone(Options::default());
+    world.talks();
+    world.report(Event::ProfileRefused { by: None, sentence: String::new() });
+    world.wait(59_500);
+    let before = registrations(&world);
+    world.sim().deaf_to = vec!["AT+CHUP"];
+    world.command(PhoneCommand::Close);
+    // It fails when it runs without end.
+    world.wait(2000);
+    assert_eq!(world.events.last(), Some(&PhoneEvent::Closed));
+    assert_eq!(registrations(&world), before);
+}
+
+#[test]
+fn a_voice_link_of_a_phone_that_nobody_knows_any_more_is_closed() {
+    let mut world = World::with_phone(Options::default());
+    world.link_voice(A, crate::hfp::Codec::Cvsd);
+    world.report(Event::DeviceGone(A));
+    world.sim().linked = false;
+    world.input(Input::RfcommLost { phone: A, sentence: "connection reset".into() });
+    world.wait(1100);
+    assert_eq!((world.sims[&A].voice, world.sims[&A].closes), (None, 1));
+    world.wait(300);
+    assert_eq!(world.shown.phones, []);
+}

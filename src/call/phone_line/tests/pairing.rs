@@ -2,7 +2,7 @@
 
 use super::world::{A, B, World, device};
 use crate::call::phone_line::Memory;
-use crate::call::phones::PhoneCommand;
+use crate::call::phones::{PAIRING_WINDOW_SEC_MAX, PhoneCommand};
 use crate::hfp::host::{Command, Device, Event, PairingAsk};
 
 fn stranger() -> Device {
@@ -67,6 +67,18 @@ fn the_window_closes_by_itself_and_refuses_who_still_asks() {
     assert_eq!(answers(&world), [false]);
     assert_eq!((world.shown.pairing.open_until, world.shown.pairing.asks.clone()), (None, None));
     assert!(world.shown.pairing.last.is_some());
+}
+
+#[test]
+fn the_longest_window_that_the_switch_grants_is_open_to_its_end() {
+    let mut world = World::with_host(Memory::default());
+    world.command(PhoneCommand::OpenPairingWindow { seconds: PAIRING_WINDOW_SEC_MAX });
+    let open = Command::PairingWindow { adapter: "hci0".into(), seconds: PAIRING_WINDOW_SEC_MAX };
+    assert_eq!(world.host.last(), Some(&open));
+    world.wait(u64::from(PAIRING_WINDOW_SEC_MAX) * 1000 - 1000);
+    assert!(world.shown.pairing.open_until.is_some());
+    world.wait(1500);
+    assert_eq!(world.shown.pairing.open_until, None);
 }
 
 #[test]
