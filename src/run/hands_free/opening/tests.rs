@@ -65,8 +65,9 @@ fn a_stranger_gets_no_link_and_a_phone_does() {
 }
 
 #[test]
-fn without_descriptors_nothing_spins_and_the_link_that_waits_is_taken_later() {
-    let name = "run::hands_free::opening::tests::without_descriptors_nothing_spins_and_the_link_that_waits_is_taken_later";
+fn without_descriptors_nothing_spins_and_the_link_is_taken_later() {
+    let name =
+        "run::hands_free::opening::tests::without_descriptors_nothing_spins_and_the_link_is_taken_later";
     in_own_process(name, || {
         let folder = tempfile::tempdir().unwrap();
         let (mut opening, now) = (opening(folder.path()), any_instant());
