@@ -18,7 +18,7 @@ use callscoot::adb::sim::{Model, Phone};
 use callscoot::adb::{CallState, Command, DeviceState, Event, Serial, Settings, Task, shell};
 use callscoot::base::{Number, Rng};
 use callscoot::port::adb::{AdbAddress, AdbConnection, Received};
-use callscoot::run::adb::spawn;
+use callscoot::run::adb::{AdbTotals, spawn};
 use callscoot::sys::mailbox::MailSender;
 use callscoot::sys::thread::Spawner;
 use callscoot::sys::wait::{on, wait};
@@ -41,7 +41,7 @@ impl Bridge {
         let commands = spawn(
             &Spawner::new(unbounded().0),
             AdbAddress::Tcp(server.address()),
-            Rng::from_u64(1),
+            (Rng::from_u64(1), AdbTotals::default()),
             move |event| {
                 let _ = tell.send(event);
             },

@@ -47,6 +47,10 @@ pub enum DeviceState {
 }
 
 impl DeviceState {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::Online, Self::Unauthorized, Self::Offline, Self::NoPermissions, Self::Other];
+
     fn of(text: &str) -> Self {
         match text {
             "device" => Self::Online,

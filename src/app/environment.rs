@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::app::fault::Fault;
 use crate::base::Secret;
 use crate::call::switch::AgentSettings;
+use crate::port::adb::AdbAddress;
 use crate::port::env_file;
 
 /// The vendor's own service.
@@ -33,6 +34,8 @@ pub struct Environment {
     pub system_bus: Option<String>,
     /// `CALLSCOOT_SCO_DIR`: voice links are Unix sockets in this folder, for a machine without Bluetooth.
     pub sco_dir: Option<PathBuf>,
+    /// `ADB_SERVER_SOCKET` or `ANDROID_ADB_SERVER_PORT`: where the adb server listens.
+    pub adb: AdbAddress,
     /// Who talks.
     pub agent: AgentSettings,
 }
@@ -79,6 +82,7 @@ impl Environment {
             api_token,
             system_bus: env::var("DBUS_SYSTEM_BUS_ADDRESS").ok().filter(|address| !address.is_empty()),
             sco_dir: get("CALLSCOOT_SCO_DIR").map(PathBuf::from),
+            adb: AdbAddress::of_environment(get).map_err(|error| Fault::Config(error.to_string()))?,
             agent,
         })
     }

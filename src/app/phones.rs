@@ -10,13 +10,17 @@ use crate::base::{CallIds, Metrics, Rng};
 use crate::call::phone_line::Memory;
 #[cfg(feature = "bluez")]
 use crate::port::{sco::Sco, whole_file};
+#[cfg(feature = "bluez")]
+use crate::run::adb::{self, AdbTotals};
 use crate::run::hands_free::Mail;
 #[cfg(feature = "bluez")]
-use crate::run::hands_free::{self, HandsFreeOptions};
+use crate::run::hands_free::{self, AdbEnd, HandsFreeOptions};
 use crate::run::switch::SwitchHandle;
 #[cfg(feature = "bluez")]
 use crate::run::voice::VoicePool;
 use crate::sys::mailbox::MailSender;
+#[cfg(feature = "bluez")]
+use crate::sys::mailbox::mailbox;
 use crate::sys::thread::Spawner;
 
 /// What is remembered of phones is never longer.
@@ -26,12 +30,16 @@ const MEMORY_BYTES_MAX: u64 = 64 * 1024;
 /// The way to the phones, or why there is none.
 type PhonesEnd = Result<MailSender<Mail>, String>;
 
+/// Events of adb that wait at most: of sixteen phones, each with a few.
+#[cfg(feature = "bluez")]
+const ADB_EVENTS_MAX: usize = 1024;
+
 /// The hands-free thread, and the voice links that it opens.
 #[cfg(feature = "bluez")]
 pub(super) fn start(
     spawner: &Spawner,
     environment: &Environment,
-    of_calls: (CallIds, Rng),
+    (ids, mut rng): (CallIds, Rng),
     metrics: &Metrics,
     switch: &SwitchHandle,
 ) -> Result<PhonesEnd, Fault> {
@@ -39,13 +47,24 @@ pub(super) fn start(
     let voice = VoicePool::new(spawner.clone()).map_err(refused)?;
     let totals = voice.totals();
     metrics.at_scrape(move |metrics| totals.report(metrics));
+    let (tell, events) = mailbox(ADB_EVENTS_MAX).map_err(refused)?;
+    let counted = AdbTotals::default();
+    let of_adb = (rng.fork(), counted.clone());
+    let commands = adb::spawn(spawner, environment.adb.clone(), of_adb, move |event| {
+        if tell.send(event).is_err() {
+            log::error!("the hands-free thread is behind; an event of adb was dropped");
+        }
+    })
+    .map_err(|source| Fault::System { what: "the adb thread", source })?;
+    metrics.at_scrape(move |metrics| counted.report(metrics));
     let options = HandsFreeOptions {
         bus: environment.system_bus.clone(),
         sco: environment.sco_dir.clone().map_or(Sco::Kernel, Sco::Folder),
         memory: remembered(&environment.phone_memory()),
     };
     let switch = switch.clone();
-    hands_free::spawn(spawner, options, voice, of_calls, move |told| switch.told(told))
+    let ends = (voice, AdbEnd { commands, events });
+    hands_free::spawn(spawner, options, ends, (ids, rng), move |told| switch.told(told))
         .map(Ok)
         .map_err(refused)
 }

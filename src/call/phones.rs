@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::leg::{LegEnd, RejectWhy, RemoteParty};
+use crate::adb::DeviceState;
 use crate::base::{CallId, Number, Pii};
 use crate::hfp::Codec;
 use crate::hfp::host::{Address, PairingAsk};
@@ -125,6 +126,8 @@ pub enum PhoneEvent {
     Connected { phone: PhoneName },
     /// It went, in a sentence.
     Disconnected { phone: PhoneName, sentence: String },
+    /// The phone with this serial number at the Android Debug Bridge is this phone over Bluetooth: it said so itself.
+    Bound { serial: String, phone: Address },
     /// Anything that the API shows of phones changed.
     Phones(Box<Phones>),
     /// `PhoneCommand::Close` is done.
@@ -167,6 +170,32 @@ pub struct Phones {
     pub selected: Option<Address>,
     /// Why none would, in a sentence that says what to do.
     pub no_selection: Option<String>,
+    /// The Android Debug Bridge, where it is used.
+    pub adb: Option<Adb>,
+}
+
+/// What is known of the adb server and the phones at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adb {
+    /// Version of the server's protocol, while it is there.
+    pub version: Option<u32>,
+    /// What keeps every phone from being reached that way, in a sentence.
+    pub fault: Option<String>,
+    /// The phones at it, by serial number.
+    pub phones: Vec<AdbPhone>,
+}
+
+/// One phone at the adb server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdbPhone {
+    /// What the server calls it.
+    pub serial: String,
+    /// How it stands there.
+    pub state: DeviceState,
+    /// Which phone it is over Bluetooth, where that is known.
+    pub phone: Option<Address>,
+    /// What it does not do, in a sentence.
+    pub fault: Option<String>,
 }
 
 /// Whether phones may pair.

@@ -154,7 +154,7 @@ impl Calls {
 
 fn listed(rest: &str) -> Option<Call> {
     let mut fields = fields(rest);
-    let index = fields.next()?.parse().ok()?;
+    let index = fields.next()?.parse().ok().filter(|index| *index > 0)?;
     let incoming = match fields.next()? {
         "0" => false,
         "1" => true,

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::adb::{Bridge, Event, Input, LinkId, Output};
-use crate::base::Rng;
+use crate::adb::{Bridge, Counters, Event, Input, LinkId, Output};
+use crate::base::{Metrics, Rng};
 use crate::port::adb::{AdbAddress, AdbConnection, Received};
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Mailbox, mailbox};
@@ -26,18 +28,40 @@ const BUFFER_BYTES: usize = 32 << 10;
 /// Pieces of one connection that are read before the others, commands and timers have their turn.
 const PIECES_IN_A_ROW: usize = 16;
 
+/// What the bridge counted, for whoever asks. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct AdbTotals(Arc<[AtomicU64; 4]>);
+
+impl AdbTotals {
+    fn keep(&self, counters: Counters) {
+        let Counters { queries, failed, looks, lost } = counters;
+        for (kept, counted) in self.0.iter().zip([queries, failed, looks, lost]) {
+            kept.store(counted, Ordering::Relaxed);
+        }
+    }
+
+    /// Brings the counters of `metrics` up to now.
+    pub fn report(&self, metrics: &Metrics) {
+        let [queries, failed, looks, lost] = self.0.each_ref().map(|kept| kept.load(Ordering::Relaxed));
+        metrics.adb_queries.advance_to(queries);
+        metrics.adb_failed_queries.advance_to(failed);
+        metrics.adb_looks.advance_to(looks);
+        metrics.adb_server_losses.advance_to(lost);
+    }
+}
+
 /// Starts the thread, which is idle until it is configured. It ends when every sender is dropped.
 pub fn spawn(
     spawner: &Spawner,
     server: AdbAddress,
-    rng: Rng,
+    (rng, totals): (Rng, AdbTotals),
     tell: impl FnMut(Event) + Send + 'static,
 ) -> io::Result<MailSender<AdbCommand>> {
     let (commands, commands_box) = mailbox(COMMANDS_MAX)?;
     spawner.spawn(Role::Adb, move || {
         let bridge = Bridge::new(rng);
         let mut thread =
-            Thread { bridge, server, links: BTreeMap::new(), tell, buffer: vec![0; BUFFER_BYTES] };
+            Thread { bridge, server, links: BTreeMap::new(), totals, tell, buffer: vec![0; BUFFER_BYTES] };
         thread.run(&commands_box)
     })?;
     Ok(commands)
@@ -47,6 +71,7 @@ struct Thread<F> {
     bridge: Bridge,
     server: AdbAddress,
     links: BTreeMap<LinkId, AdbConnection>,
+    totals: AdbTotals,
     tell: F,
     buffer: Vec<u8>,
 }
@@ -55,6 +80,7 @@ impl<F: FnMut(Event)> Thread<F> {
     fn run(&mut self, commands: &Mailbox<AdbCommand>) -> io::Result<()> {
         loop {
             let deadline = self.drain();
+            self.totals.keep(self.bridge.counters());
             for link in self.wait(commands, deadline)? {
                 self.receive(link);
             }

@@ -9,7 +9,7 @@ mod thread;
 use serde_json::{Map, Value};
 
 #[cfg(feature = "bluez")]
-pub use self::thread::{HandsFreeOptions, spawn};
+pub use self::thread::{AdbEnd, HandsFreeOptions, spawn};
 use super::link::MediaEnd;
 use crate::base::CallId;
 use crate::call::phone_line::Memory;

@@ -125,6 +125,11 @@ impl Bridge {
         Output::Timeout(earlier(earlier(answer, again), look))
     }
 
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
     /// How it stands.
     pub fn status(&self) -> Status {
         let (version, fault) = match &self.server {

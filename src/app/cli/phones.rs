@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::desk::{Output, client};
 use super::table::{self, Cell, plain};
+use super::text::clean;
 use super::view::{Tone, View, show, text};
 use crate::app::fault::Fault;
 use crate::hfp::host::Address;
@@ -142,7 +143,32 @@ fn render(body: &Value, view: &View) -> String {
     }
     let rows: Vec<Vec<Cell>> = phones.iter().map(row).collect();
     out += &table::render(view, &["", "NAME", "ADDRESS", "STATE", "NETWORK", "NOTE"], &[1, 3, 4, 5], &rows);
+    for sentence in adb(body) {
+        out += &view.labelled("! ", Tone::Doubtful, &sentence);
+    }
     out
+}
+
+/// What keeps phones from being commanded over ADB, a sentence for each; none where it is not used.
+pub(super) fn adb(phones: &Value) -> Vec<String> {
+    let adb = &phones["adb"];
+    if let Some(fault) = adb["fault"].as_str() {
+        return vec![format!("ADB: {}", clean(fault))];
+    }
+    let all = adb["phones"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let fault = |phone: &Value| {
+        let fault = match phone["state"].as_str()? {
+            "online" if phone["phone"].is_null() => {
+                "it does not say which Bluetooth phone it is; device_bindings can".to_owned()
+            }
+            "online" => clean(phone["fault"].as_str()?),
+            "unauthorized" => "unlock it, and allow USB debugging for this machine".to_owned(),
+            state => clean(state),
+        };
+        Some(format!("ADB, {}: {fault}", text(&phone["serial"])))
+    };
+    let none = (adb.is_object() && all.is_empty()).then(|| "ADB: no phone is plugged in".to_owned());
+    none.into_iter().chain(all.iter().filter_map(fault)).collect()
 }
 
 fn row(phone: &Value) -> Vec<Cell> {
@@ -160,12 +186,13 @@ fn row(phone: &Value) -> Vec<Cell> {
     if let Some(calls) = phone["calls"].as_u64().filter(|calls| *calls > 0) {
         notes.push(if calls == 1 { "1 call".into() } else { format!("{calls} calls") });
     }
+    notes.extend(phone["adb_serial"].as_str().map(|serial| format!("{serial} at ADB")));
     notes.extend(phone["voice"].as_str().map(|codec| format!("voice by {codec}")));
     if phone["cvsd_only"] == true {
         notes.push("without mSBC".into());
     }
     notes.extend(phone["last_error"].as_str().filter(|_| phone["link"] != "connected").map(str::to_owned));
-    let notes: Vec<String> = notes.iter().map(|note| super::text::clean(note)).collect();
+    let notes: Vec<String> = notes.iter().map(|note| clean(note)).collect();
     vec![
         plain(if phone["selected"] == true { "*" } else { "" }),
         plain(name(phone)),

@@ -164,6 +164,16 @@ catalogue! {
     /// Short holes in what the phone heard of the agent.
     sco_underruns: Counter = "sco_underruns_total";
 
+    // The Android Debug Bridge.
+    /// Questions to the adb server.
+    adb_queries: Counter = "adb_queries_total";
+    /// Those without an answer.
+    adb_failed_queries: Counter = "adb_failed_queries_total";
+    /// Looks at phones among them.
+    adb_looks: Counter = "adb_looks_total";
+    /// Times the adb server was lost or not there.
+    adb_server_losses: Counter = "adb_server_losses_total";
+
     // SIP.
     /// SIP messages: requests by method, responses by class.
     sip_messages: CounterBy<2> = "sip_messages_total", ["direction", "kind"], &[];

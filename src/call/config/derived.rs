@@ -1,11 +1,14 @@
 //! What follows from several keys together: the backend, the SIP account, the policy of a session.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::keys::Config;
 use super::word::{SipAudioMode, SipTransport, TelephonyBackend};
 use crate::call::leg::SipAccount;
 use crate::call::phones::PhoneSettings;
+use crate::hfp::host::Address;
 
 /// The keys that a session keeps as its `policy`.
 const POLICY_KEYS: [&str; 11] = [
@@ -102,13 +105,19 @@ impl Config {
             let phone = phone.as_str()?.parse().ok()?;
             Some((serial.clone(), phone))
         };
+        let bindings: BTreeMap<String, Address> = self.device_bindings.iter().filter_map(bound).collect();
+        let by_adb = backend == Backend::Adb;
+        let target = self.target_device.as_deref().and_then(|device| device.parse().ok());
+        // Whoever names the phone at adb means that phone.
+        let named = self.adb_serial.as_ref().filter(|_| by_adb).and_then(|serial| bindings.get(serial));
+        let target = target.or(named.copied());
         PhoneSettings {
             in_use: backend != Backend::Sip,
-            by_adb: backend == Backend::Adb,
-            target: self.target_device.as_deref().and_then(|device| device.parse().ok()),
+            by_adb,
+            target,
             auto_select: self.auto_select_device,
             adb_serial: self.adb_serial.clone(),
-            bindings: self.device_bindings.iter().filter_map(bound).collect(),
+            bindings,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::android::ANDROID_INDEX;
 use super::core::Shared;
 use super::ending::Ending;
 use super::phone::Phone;
@@ -22,6 +23,8 @@ const FIRST_PACKET_MAX: Duration = Duration::from_secs(1);
 const HELD_DISTANCE: Duration = Duration::from_millis(500);
 /// A call that was dialled shows itself on the phone within this.
 const DIALLED_MAX: Duration = Duration::from_secs(15);
+/// Over the Android Debug Bridge: a look, the command, and its effect, each with its time.
+const DIALLED_BY_ADB_MAX: Duration = Duration::from_secs(30);
 /// On a phone that came back, the call is listed within this.
 const LISTED_MAX: Duration = Duration::from_secs(4);
 
@@ -30,7 +33,7 @@ const LISTED_MAX: Duration = Duration::from_secs(4);
 pub(super) enum Answer {
     /// Nobody wants that yet.
     No,
-    /// `ATA` was given to the phone.
+    /// The phone was asked to.
     Asked,
     /// It took it.
     Taken,
@@ -72,6 +75,8 @@ pub(super) struct Call {
     /// The phone's list lacks it; it is over then.
     pub(super) over: Option<Instant>,
     pub(super) failure: Option<CallFailure>,
+    /// It was dialled over the Android Debug Bridge.
+    pub(super) by_adb: bool,
 }
 
 impl Call {
@@ -99,6 +104,7 @@ impl Call {
             lost: None,
             over: None,
             failure: None,
+            by_adb: false,
         }
     }
 
@@ -106,6 +112,11 @@ impl Call {
     pub(super) fn is_active(&self) -> bool {
         let ours = !self.incoming || self.answer == Answer::Taken;
         self.state == CallState::Active && ours && self.lost.is_none() && self.over.is_none()
+    }
+
+    /// The phone was asked to take it, and has not said whether it did.
+    pub(super) fn is_being_answered(&self) -> bool {
+        self.answer == Answer::Asked
     }
 
     /// Its audio goes over the voice link.
@@ -137,7 +148,7 @@ impl Call {
 
     fn unseen_until(&self) -> Option<Instant> {
         let unseen = !self.incoming && self.index.is_none() && self.lost.is_none() && self.over.is_none();
-        unseen.then_some(self.since + DIALLED_MAX)
+        unseen.then_some(self.since + if self.by_adb { DIALLED_BY_ADB_MAX } else { DIALLED_MAX })
     }
 
     fn due(&self, settled: bool) -> Option<Instant> {
@@ -165,7 +176,9 @@ impl Phone {
         if shared.memory.note_used(self.address) {
             shared.remember();
         }
-        self.ask(now, Command::Dial(number));
+        if !self.dial_by_adb(shared, &number) {
+            self.ask(now, Command::Dial(number));
+        }
     }
 
     /// `PhoneCommand::Answer`: never into a call that the owner has.
@@ -186,12 +199,18 @@ impl Phone {
         if shared.memory.note_used(self.address) {
             shared.remember();
         }
-        self.ask(now, Command::Answer);
+        if !self.answer_by_adb(shared) {
+            self.ask(now, Command::Answer);
+        }
     }
 
     /// The phone's list has this call, new or changed.
     pub(super) fn on_call(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
         let Some(call) = &mut self.call else { return };
+        if call.index == Some(ANDROID_INDEX) && new.index != ANDROID_INDEX && call.matches(new) {
+            // Now the phone tells of it over Bluetooth too, and sooner than any look would.
+            call.index = None;
+        }
         if call.index == Some(new.index) {
             if call.matches(new) {
                 return self.update(now, shared, new);
@@ -214,6 +233,8 @@ impl Phone {
     }
 
     fn update(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
+        // A key that was pressed there has no answer here but what it does.
+        let key_pressed = self.android.as_ref().is_some_and(|android| android.answering);
         let Some(call) = &mut self.call else { return };
         call.state = new.state;
         call.over = None;
@@ -225,6 +246,9 @@ impl Phone {
             }
         }
         let up = matches!(new.state, CallState::Active | CallState::Held);
+        if up && key_pressed && call.answer == Answer::Asked {
+            call.answer = Answer::Taken;
+        }
         let not_here = matches!(call.answer, Answer::No | Answer::Refused);
         if up && call.incoming && not_here {
             let detail = "taken on the handset";

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::android::Androids;
 use super::memory::Memory;
 use super::pairing::Window;
 use super::phone::{Link, Phone};
 use super::radio::Radio;
+use crate::adb;
 use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Rng};
 use crate::call::phones::{PhoneCommand, PhoneEvent, PhoneSettings, Phones};
@@ -34,6 +36,8 @@ pub enum Input<'a> {
     RfcommLost { phone: Address, sentence: String },
     /// What became of this phone's voice link.
     Voice { phone: Address, event: VoiceEvent },
+    /// What the Android Debug Bridge reports.
+    Adb(adb::Event),
 }
 
 /// What became of a voice link. After `VoiceCommand::Close` nothing more is told of the link that was closed.
@@ -80,6 +84,8 @@ pub enum Output {
     Voice { phone: Address, command: VoiceCommand },
     /// The audio of this call, or of none, goes over its voice link, now and whenever one is open.
     Route { phone: Address, call: Option<CallId> },
+    /// Something the Android Debug Bridge must do.
+    Adb(adb::Command),
     /// Keep this for the next start.
     Remember(Memory),
     /// Nothing more until this time (and why), or until an input.
@@ -134,6 +140,10 @@ impl Shared {
         self.push(Output::Host(command));
     }
 
+    pub(super) fn adb(&mut self, command: adb::Command) {
+        self.push(Output::Adb(command));
+    }
+
     pub(super) fn remember(&mut self) {
         self.push(Output::Remember(self.memory.clone()));
     }
@@ -144,6 +154,7 @@ pub struct PhoneLine {
     pub(super) shared: Shared,
     pub(super) radio: Radio,
     pub(super) window: Window,
+    pub(super) androids: Androids,
     pub(super) phones: BTreeMap<Address, Phone>,
     pub(super) shown: Phones,
     pub(super) show_at: Option<Instant>,
@@ -169,6 +180,7 @@ impl PhoneLine {
             shared,
             radio: Radio::default(),
             window: Window::default(),
+            androids: Androids::default(),
             phones: BTreeMap::new(),
             shown: Phones::default(),
             show_at: None,
@@ -202,6 +214,7 @@ impl PhoneLine {
                     phone.on_voice(now, &mut self.shared, event);
                 }
             }
+            Input::Adb(event) => self.on_adb(now, event),
         }
         self.settle(now);
     }
@@ -229,7 +242,10 @@ impl PhoneLine {
 
     fn on_command(&mut self, now: Instant, command: PhoneCommand) {
         match command {
-            PhoneCommand::Configure(settings) => self.shared.settings = settings,
+            PhoneCommand::Configure(settings) => {
+                self.shared.settings = settings;
+                self.androids.configure(&mut self.shared);
+            }
             PhoneCommand::Dial { call, number } => self.dial(now, call, number),
             PhoneCommand::Answer { call } => {
                 self.with_call(call, |phone, shared| phone.answer(now, shared));
@@ -362,6 +378,7 @@ impl PhoneLine {
     fn settle(&mut self, now: Instant) {
         self.radio.settle(now, &mut self.shared, &self.phones);
         self.window.settle(now, &mut self.shared);
+        self.bind_androids();
         for phone in self.phones.values_mut() {
             phone.settle(now, &mut self.shared);
         }

@@ -22,9 +22,9 @@ const REFUSED_MAX: Duration = Duration::from_secs(2);
 /// A call that is being ended from here.
 #[derive(Debug)]
 pub(super) struct Ending {
-    end: LegEnd,
+    pub(super) end: LegEnd,
     detail: &'static str,
-    tries: u8,
+    pub(super) tries: u8,
     pub(super) by: Instant,
 }
 
@@ -142,7 +142,14 @@ impl Phone {
         ending.tries += 1;
         ending.by = now + HANG_UP_MAX;
         match way_out(call.state, &others, releases_one) {
-            WayOut::HangUp => self.ask(now, Command::Hangup),
+            WayOut::HangUp => {
+                let first = ending.tries == 1;
+                let by_adb = first && self.end_by_adb(shared, &others);
+                // Closing does not wait for a second try.
+                if !by_adb || shared.closing {
+                    self.ask(now, Command::Hangup);
+                }
+            }
             WayOut::Release => self.ask(now, Command::Release { index }),
             WayOut::RefuseWaiting => self.ask(now, Command::RefuseWaiting),
             WayOut::None => {

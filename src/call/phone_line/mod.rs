@@ -7,8 +7,9 @@
 //! ```text
 //!  PhoneCommand ──▶            ──▶ host::Command          radio ─ connecting ─ pairing
 //!  PhoneEvent   ◀── PhoneLine  ◀── host::Event            phone ─ call ─ ending ─ voice
-//!                              ◀─▶ RFCOMM bytes           show
-//!                              ◀─▶ VoiceCommand, VoiceEvent
+//!                              ◀─▶ RFCOMM bytes           android
+//!                              ◀─▶ VoiceCommand, VoiceEvent   show
+//!                              ◀─▶ adb::Command, adb::Event
 //! ```
 //!
 //! # Whose call it is
@@ -25,6 +26,7 @@
 //! * A voice link that the phone opens for an owner's call, or for one that it does not tell of (a call of an app), is
 //!   closed at once, so that the owner keeps hearing; how often is counted. Nobody here hears or speaks meanwhile.
 
+mod android;
 mod call;
 mod connecting;
 mod core;

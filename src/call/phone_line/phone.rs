@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::android::Android;
 use super::call::Call;
 use super::core::{Output, Pages, Shared, Why};
 use super::voice::Voice;
@@ -40,6 +41,8 @@ pub(super) struct Phone {
     /// He does not want it.
     pub(super) dismissed: bool,
     pub(super) backoff: Backoff,
+    /// It is reached over the Android Debug Bridge too, and commanded there.
+    pub(super) android: Option<Android>,
     /// The call of ours.
     pub(super) call: Option<Call>,
     /// Indices of calls that are left alone although they look as if they were for us.
@@ -63,6 +66,7 @@ impl Phone {
             asked: false,
             dismissed: false,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MAX),
+            android: None,
             call: None,
             left: BTreeSet::new(),
             quiet_until: None,
@@ -140,6 +144,7 @@ impl Phone {
             self.settle_voice(now, shared);
             self.route(shared);
             self.settle_told(now, shared);
+            self.watch(shared);
             if !moved {
                 break;
             }

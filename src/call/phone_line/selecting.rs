@@ -31,8 +31,10 @@ impl PhoneLine {
         let used = |phone: &&Phone| phone.is_used(&self.shared.settings);
         let mut ready: Vec<&Phone> =
             self.phones.values().filter(used).filter(|phone| phone.ready().is_some()).collect();
-        ready.sort_by_key(|phone| self.shared.memory.rank(phone.address));
-        let free = |phone: &&&Phone| phone.call.is_none() && !phone.has_calls();
+        let by_adb = self.shared.settings.by_adb;
+        let out_of_reach = |phone: &Phone| by_adb && phone.android.is_none();
+        ready.sort_by_key(|phone| (out_of_reach(phone), self.shared.memory.rank(phone.address)));
+        let free = |phone: &&&Phone| phone.call.is_none() && !phone.has_calls() && !phone.may_yet_dial();
         match ready.iter().find(free) {
             Some(phone) => Ok(phone.address),
             None if ready.is_empty() => Err((LegEnd::NetworkError, self.no_phone())),

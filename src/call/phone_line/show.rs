@@ -35,6 +35,7 @@ impl PhoneLine {
             phones: shown.map(|phone| self.shown_of(phone)).collect(),
             selected: selection.as_ref().ok().copied(),
             no_selection: selection.err().map(|(_, sentence)| sentence),
+            adb: self.androids.shown(&self.shared.settings),
         }
     }
 
@@ -55,7 +56,7 @@ impl PhoneLine {
             voice: phone.voice.codec(),
             cvsd_only,
             calls: phone.calls().len().try_into().unwrap_or(u8::MAX),
-            adb_serial: None,
+            adb_serial: phone.android.as_ref().map(|android| android.serial.to_string()),
             last_error: phone.last_error.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! Changing the configuration: checked, stored, then in force. One change after the other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -14,15 +14,20 @@ use crate::call::config::Config;
 use crate::call::journal::{CommitError, ConfigWrite};
 use crate::call::leg::LegCommand;
 use crate::call::phones::PhoneCommand;
+use crate::hfp::host::Address;
 
 /// Changes that may wait for the one being stored; beyond this a client is asked to come back.
 const WAITING_MAX: usize = 64;
+/// Entries of `device_bindings` up to which one that was learnt is added.
+const BINDINGS_MAX: usize = 64;
 
 /// The change being stored, and those behind it.
 #[derive(Default)]
 pub(super) struct Patching {
-    storing: Option<(AskId, Config)>,
+    /// With whoever asked for it; what was learnt nobody asked for.
+    storing: Option<(Option<AskId>, Config)>,
     waiting: VecDeque<(AskId, Map<String, Value>)>,
+    learnt: BTreeMap<String, Address>,
 }
 
 impl Switch {
@@ -48,11 +53,35 @@ impl Switch {
             });
         match patched {
             Ok(config) => {
-                let text = config.to_file_text();
-                self.patching.storing = Some((ask, config));
-                self.commit_with(CommitFor::Patch, Some(ConfigWrite { text }));
+                self.store_config(Some(ask), config);
             }
             Err(sentence) => self.reply(ask, Err(Refusal::new(RefusalKind::Invalid, sentence))),
+        }
+    }
+
+    fn store_config(&mut self, ask: Option<AskId>, config: Config) {
+        let text = config.to_file_text();
+        self.patching.storing = Some((ask, config));
+        self.commit_with(CommitFor::Patch, Some(ConfigWrite { text }));
+    }
+
+    /// The phone with this serial number at adb is this one: kept in `device_bindings`, unless it says something else
+    /// already.
+    pub(super) fn learn_binding(&mut self, serial: String, phone: Address) {
+        self.patching.learnt.insert(serial, phone);
+        self.store_learnt();
+    }
+
+    fn store_learnt(&mut self) {
+        while self.patching.storing.is_none()
+            && let Some((serial, phone)) = self.patching.learnt.pop_first()
+        {
+            let bindings = &self.config.device_bindings;
+            if !bindings.contains_key(&serial) && bindings.len() < BINDINGS_MAX {
+                let mut config = (*self.config).clone();
+                config.device_bindings.insert(serial, phone.to_string().into());
+                self.store_config(None, config);
+            }
         }
     }
 
@@ -63,14 +92,21 @@ impl Switch {
                 let masked = config.to_masked_json();
                 self.config = Arc::new(config);
                 self.apply_config();
-                self.reply(ask, Ok(Answer::ConfigSaved(masked)));
+                if let Some(ask) = ask {
+                    self.reply(ask, Ok(Answer::ConfigSaved(masked)));
+                }
             }
-            Err(error) => self.reply(ask, Err(refusal_of(&error))),
+            Err(error) => match ask {
+                Some(ask) => self.reply(ask, Err(refusal_of(&error))),
+                // It is learnt again when the phone is plugged in again.
+                None => log::warn!("device_bindings was not stored: {error}"),
+            },
         }
         while self.patching.storing.is_none() {
             let Some((ask, patch)) = self.patching.waiting.pop_front() else { break };
             self.patch_config(ask, patch);
         }
+        self.store_learnt();
     }
 
     /// The file was read again (SIGHUP).

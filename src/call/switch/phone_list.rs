@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::base::Now;
 use crate::base::time::rfc3339_seconds;
-use crate::call::phones::{Pairing, Phone, PhoneLink, Phones};
+use crate::call::phones::{Adb, Pairing, Phone, PhoneLink, Phones};
 use crate::hfp::Codec;
 use crate::hfp::host::{Address, PairingAsk};
 
@@ -21,7 +21,25 @@ pub(super) fn object(phones: &Phones, now: Now) -> Value {
         "phones": list,
         "selected": phones.selected.map(|selected| selected.to_string()),
         "no_selection": phones.no_selection,
+        "adb": phones.adb.as_ref().map(adb),
     })
+}
+
+/// The adb server, and the phones at it.
+fn adb(adb: &Adb) -> Value {
+    let phones: Vec<Value> = adb
+        .phones
+        .iter()
+        .map(|phone| {
+            json!({
+                "serial": phone.serial,
+                "state": phone.state.as_str(),
+                "phone": phone.phone.map(|address| address.to_string()),
+                "fault": phone.fault,
+            })
+        })
+        .collect();
+    json!({ "version": adb.version, "fault": adb.fault, "phones": phones })
 }
 
 /// One phone.
@@ -95,10 +113,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::adb::DeviceState;
     use crate::base::Pii;
     use crate::base::time::any_instant;
     use crate::call::api::document::schema;
-    use crate::call::phones::PhoneName;
+    use crate::call::phones::{AdbPhone, PhoneName};
     use crate::hfp::slc;
 
     fn now() -> Now {
@@ -141,6 +160,11 @@ mod tests {
         let all = object(&Phones::default(), now());
         assert_eq!(keys(&all), members(&schema("Phones")));
         assert_eq!(keys(&all["pairing"]), members(&schema("Pairing")));
+        let one = AdbPhone { serial: "R5CT".into(), state: DeviceState::Online, phone: None, fault: None };
+        let adb = adb(&Adb { phones: vec![one], ..Adb::default() });
+        assert_eq!(keys(&adb), members(&schema("Adb")));
+        assert_eq!(keys(&adb["phones"][0]), members(&schema("AdbPhone")));
+        crate::call::api::document::lists("AdbPhoneState", DeviceState::ALL.map(DeviceState::as_str));
         let links =
             [PhoneLink::Away, PhoneLink::Waiting(any_instant()), PhoneLink::Connecting, PhoneLink::Ready];
         crate::call::api::document::lists("PhoneLink", links.map(PhoneLink::as_str));

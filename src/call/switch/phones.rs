@@ -54,6 +54,7 @@ impl Switch {
             PhoneEvent::Connected { phone } => self.phone_came(&phone),
             // The sentence stands in `last_error`; it may name the phone.
             PhoneEvent::Disconnected { phone, sentence: _ } => self.phone_went(&phone),
+            PhoneEvent::Bound { serial, phone } => self.learn_binding(serial, phone),
             PhoneEvent::Phones(phones) => self.phones_are(*phones),
             PhoneEvent::Closed => self.phones_closed(),
         }

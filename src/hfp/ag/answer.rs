@@ -7,6 +7,10 @@ use crate::hfp::feature::{AgFeatures, Codec, HfFeatures};
 
 impl Ag {
     pub(super) fn on_command(&mut self, line: &str) {
+        let acts = line.starts_with("ATD") || matches!(line, "ATA" | "AT+CHUP");
+        if acts && !self.options.obeys {
+            return self.say("ERROR");
+        }
         if let Some(number) = line.strip_prefix("ATD") {
             return self.on_dial(number.trim_end_matches(';'));
         }

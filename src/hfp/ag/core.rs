@@ -16,6 +16,8 @@ pub struct Options {
     pub codec: Codec,
     /// It answers `AT+CLCC`.
     pub lists_calls: bool,
+    /// It dials, answers and hangs up when it is told to.
+    pub obeys: bool,
     /// What it can do with several calls, as in `+CHLD`.
     pub holds: &'static str,
     /// Its indicators, in its order.
@@ -40,6 +42,7 @@ impl Default for Options {
             ),
             codec: Codec::Msbc,
             lists_calls: true,
+            obeys: true,
             holds: "0,1,2,3",
             indicators: &["service", "call", "callsetup", "callheld", "signal", "roam", "battchg"],
             operator: "Simulated",

@@ -14,6 +14,7 @@ use crate::hfp::host::Address;
 use crate::port::bluez::{self, Bluez};
 use crate::port::rfcomm::Rfcomm;
 use crate::port::sco::Sco;
+use crate::run::adb::{AdbCommand, AdbEvent};
 use crate::run::voice::{VoiceEvent as Noticed, VoicePool};
 use crate::sys::clock;
 use crate::sys::mailbox::{MailSender, Mailbox, mailbox};
@@ -24,6 +25,15 @@ use crate::sys::wait::{Interest, Waiting, on, readable, wait, writable};
 const MAIL_MAX: usize = 256;
 /// Bytes that are read from one phone before everybody else has a turn.
 const READ_BYTES: usize = 2048;
+
+/// The way to the Android Debug Bridge and back.
+#[derive(Debug)]
+pub struct AdbEnd {
+    /// To the adb thread.
+    pub commands: MailSender<AdbCommand>,
+    /// From it.
+    pub events: Mailbox<AdbEvent>,
+}
 
 /// How the thread is used.
 #[derive(Clone, Debug)]
@@ -40,7 +50,7 @@ pub struct HandsFreeOptions {
 pub fn spawn(
     spawner: &Spawner,
     options: HandsFreeOptions,
-    voice: VoicePool,
+    (voice, adb): (VoicePool, AdbEnd),
     (ids, mut rng): (CallIds, Rng),
     tell: impl FnMut(Told) + Send + 'static,
 ) -> io::Result<MailSender<Mail>> {
@@ -52,6 +62,7 @@ pub fn spawn(
             phones: BTreeMap::new(),
             opening: Opening::new(options.sco),
             voice,
+            adb,
             tell,
         };
         thread.run(&mailbox)
@@ -65,6 +76,7 @@ struct Thread<F> {
     phones: BTreeMap<Address, Rfcomm>,
     opening: Opening,
     voice: VoicePool,
+    adb: AdbEnd,
     tell: F,
 }
 
@@ -85,6 +97,7 @@ impl<F: FnMut(Told)> Thread<F> {
                 return Ok(());
             }
             self.on_noticed();
+            self.on_adb();
             if ready.bus {
                 self.bluez.ready(clock::mono());
             }
@@ -107,7 +120,9 @@ impl<F: FnMut(Told)> Thread<F> {
     }
 
     fn wait(&self, mailbox: &Mailbox<Mail>, deadline: Option<Instant>) -> io::Result<Ready> {
-        let mut fds = vec![on(mailbox.as_fd(), Interest::READ), on(self.voice.as_fd(), Interest::READ)];
+        let mut fds = [mailbox.as_fd(), self.voice.as_fd(), self.adb.events.as_fd()]
+            .map(|fd| on(fd, Interest::READ))
+            .to_vec();
         let bus = fds.len();
         fds.extend(self.bluez.waiting().map(|(fd, interest)| on(fd, interest)));
         let phones = fds.len();
@@ -169,6 +184,13 @@ impl<F: FnMut(Told)> Thread<F> {
                 Noticed::Unusable(phone) => (phone, VoiceEvent::Unusable),
             };
             self.input(Input::Voice { phone, event });
+        }
+    }
+
+    fn on_adb(&mut self) {
+        self.adb.events.lower();
+        while let Ok(Some(event)) = self.adb.events.next() {
+            self.input(Input::Adb(event));
         }
     }
 
@@ -249,7 +271,11 @@ impl<F: FnMut(Told)> Thread<F> {
                 Output::CloseRfcomm { phone } => drop(self.phones.remove(&phone)),
                 Output::Voice { phone, command } => self.on_voice(phone, command),
                 Output::Route { phone, call } => self.voice.route(phone, call),
-                // Phones do not wait for a disk.
+                Output::Adb(command) => {
+                    if self.adb.commands.send(command).is_err() {
+                        log::error!("the adb thread is behind; a command was dropped");
+                    }
+                }
                 Output::Remember(memory) => (self.tell)(Told::Remember(memory)),
                 Output::Timeout(deadline) => break deadline.map(|(at, _)| at),
             }

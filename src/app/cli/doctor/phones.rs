@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::check::Check;
-use crate::app::cli::phones::{name, state};
+use crate::app::cli::phones::{adb as faults_of_adb, name, state};
 use crate::app::cli::text::clean;
 use crate::app::cli::view::text;
 use crate::port::machine::{Bluetooth, bluetooth};
@@ -19,11 +19,7 @@ pub(super) fn check(status: &Value, calls: Option<&Value>, here: bool, checks: &
     checks.extend(voice(phones, calls, machine.as_ref()));
     checks.extend(calls.and_then(kept));
     checks.extend(machine.as_ref().and_then(air));
-    if status["telephony_backend"]["selected"] == "adb" {
-        let found =
-            "calls are commanded over ADB; their sound comes over Bluetooth, as Android gives it to no app";
-        checks.push(Check::pass("sound of ADB", found));
-    }
+    checks.extend(bridge(phones));
 }
 
 /// Bluetooth as such.
@@ -88,6 +84,28 @@ fn phone(status: &Value) -> Check {
         None => "callscoot pair".into(),
     };
     Check::fail(NAME, found, mend)
+}
+
+/// Calls that are commanded over ADB. Their sound comes over Bluetooth all the same: Android gives it to no app.
+fn bridge(phones: &Value) -> Option<Check> {
+    const NAME: &str = "ADB";
+    let adb = phones["adb"].as_object()?;
+    if let Some(fault) = adb["fault"].as_str().map(clean) {
+        let mend = if fault.contains("adb_serial") {
+            "callscoot config unset adb_serial"
+        } else {
+            "adb start-server"
+        };
+        return Some(Check::fail(NAME, fault, mend));
+    }
+    let faults = faults_of_adb(phones);
+    if let Some(first) = faults.first() {
+        let found = format!("{first}; meanwhile calls are commanded over Bluetooth");
+        return Some(Check::warn(NAME, found, "adb devices -l; callscoot devices"));
+    }
+    let all = adb["phones"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let serials: Vec<String> = all.iter().map(|phone| text(&phone["serial"])).collect();
+    Some(Check::pass(NAME, format!("{} takes commands; sound comes over Bluetooth", serials.join(", "))))
 }
 
 /// A link that opens and carries nothing: on a Raspberry Pi its chip sends the sound elsewhere.
@@ -199,6 +217,30 @@ mod tests {
         );
         let busy = json!([{"name": "Pixel", "link": "connected", "selected": false, "calls": 1}]);
         assert_eq!(with(busy).state, State::Pass);
+    }
+
+    #[test]
+    fn what_keeps_calls_from_adb_is_told_with_the_way_out() {
+        assert_eq!(bridge(&json!({ "adb": null })), None, "it is not used");
+        let with = |adb: Value| bridge(&json!({ "adb": adb })).unwrap();
+        let down = with(json!({ "fault": "connection refused", "phones": [] }));
+        assert_eq!((down.state, down.mend.as_deref()), (State::Fail, Some("adb start-server")));
+        let phone = |state: &str, phone: Value, fault: Value| {
+            with(json!({ "fault": null, "phones": [
+                {"serial": "R5CT", "state": state, "phone": phone, "fault": fault},
+            ]}))
+        };
+        let mac = json!("00:11:22:33:44:55");
+        assert_eq!(phone("online", mac.clone(), json!(null)).state, State::Pass);
+        for (check, words) in [
+            (with(json!({ "fault": null, "phones": [] })), "no phone is plugged in"),
+            (phone("unauthorized", json!(null), json!(null)), "allow USB debugging"),
+            (phone("online", json!(null), json!(null)), "device_bindings"),
+            (phone("online", mac.clone(), json!("it is mute")), "it is mute"),
+            (phone("offline", mac, json!(null)), "offline"),
+        ] {
+            assert!(check.state == State::Warn && check.found.contains(words), "{}", check.found);
+        }
     }
 
     #[test]

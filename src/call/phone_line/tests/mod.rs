@@ -1,5 +1,6 @@
 //! The line against simulated phones, in virtual time.
 
+mod android;
 mod audio;
 mod calls;
 mod connection;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::adb;
 use crate::base::time::any_instant;
 use crate::base::{CallId, CallIds, Number, Pii, Rng};
 use crate::call::phone_line::{Input, Memory, Output, PhoneLine, VoiceCommand, VoiceEvent};
@@ -45,6 +46,7 @@ pub(super) struct World {
     pub(super) sims: BTreeMap<Address, Sim>,
     pub(super) events: Vec<PhoneEvent>,
     pub(super) host: Vec<host::Command>,
+    pub(super) adb: Vec<adb::Command>,
     pub(super) memory: Memory,
     pub(super) shown: Phones,
     pub(super) shows: u32,
@@ -99,6 +101,7 @@ impl World {
             sims: BTreeMap::new(),
             events: vec![],
             host: vec![],
+            adb: vec![],
             memory,
             shown: Phones::default(),
             shows: 0,
@@ -272,6 +275,7 @@ impl World {
                 assert_ne!(sim.routed, call, "it is told once");
                 sim.routed = call;
             }
+            Output::Adb(command) => self.adb.push(command),
             Output::Remember(memory) => self.memory = memory,
             Output::Timeout(_) => unreachable!(),
         }
@@ -403,7 +407,8 @@ impl World {
             | PhoneEvent::NotMoved { call, .. }
             | PhoneEvent::Held { call, .. }
             | PhoneEvent::Ended { call, .. } => Some(*call),
-            PhoneEvent::Connected { .. }
+            PhoneEvent::Bound { .. }
+            | PhoneEvent::Connected { .. }
             | PhoneEvent::Disconnected { .. }
             | PhoneEvent::Phones(_)
             | PhoneEvent::Closed => None,

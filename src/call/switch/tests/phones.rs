@@ -431,6 +431,24 @@ fn the_phones_are_told_of_every_setting_that_changes_and_of_no_other() {
 }
 
 #[test]
+fn the_phone_at_a_serial_number_is_learnt_once_and_never_overrides_what_is_set() {
+    let mut world =
+        on_phones(json!({ "telephony_backend": "adb", "device_bindings": {"SET": "00:00:00:00:00:01"} }));
+    let bound = |serial: &str| PhoneEvent::Bound { serial: serial.into(), phone: PIXEL };
+    for serial in ["R58M", "SET", "R58N", "R58M"] {
+        world.input(Input::Phone(bound(serial)));
+    }
+    let told: Vec<PhoneCommand> = std::mem::take(&mut world.phones);
+    let Some(PhoneCommand::Configure(settings)) = told.last() else { panic!("{told:?}") };
+    let kept = [("R58M", PIXEL), ("R58N", PIXEL), ("SET", "00:00:00:00:00:01".parse().unwrap())];
+    let bindings: Vec<_> =
+        settings.bindings.iter().map(|(serial, phone)| (serial.as_str(), *phone)).collect();
+    assert_eq!((told.len(), bindings), (2, kept.to_vec()));
+    let Ok(Some(Answer::Config(config))) = world.ask(Command::Config).transpose() else { panic!() };
+    assert_eq!(config["device_bindings"]["R58N"], PIXEL.to_string());
+}
+
+#[test]
 fn calls_of_both_carriers_live_side_by_side() {
     let mut world = on_phones(json!({ "max_concurrent_calls": 2 }));
     let on_phone = talks(&mut world);

@@ -1,0 +1,390 @@
+//! Phones that are reached over the Android Debug Bridge as well: which one is which phone over Bluetooth, how calls of
+//! ours are commanded there, and what is seen there of them.
+//!
+//! Bluetooth tells of every call sooner than a look over the bridge does, so its list counts. What is seen over the
+//! bridge counts for two things that a phone may keep back: who calls, and a call that was dialled over the bridge and
+//! that its list lacks. What was not done over the bridge is asked of the phone over Bluetooth.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::call::Call as OwnCall;
+use super::core::{PhoneLine, Shared};
+use super::phone::Phone;
+use super::words::{bounded, remote_party};
+use crate::adb::{self, DeviceState, Failure, Serial, Task};
+use crate::base::{Number, Pii};
+use crate::call::leg::LegEnd;
+use crate::call::phones::{self, PhoneEnd, PhoneEvent, PhoneSettings};
+use crate::hfp::host::Address;
+use crate::hfp::slc::{Command, Refusal};
+use crate::hfp::{Call, CallState};
+
+/// Of a call that only the bridge shows; those of `+CLCC` begin with 1.
+pub(super) const ANDROID_INDEX: u8 = 0;
+
+/// A phone, as it is reached over the bridge.
+#[derive(Debug)]
+pub(super) struct Android {
+    pub(super) serial: Serial,
+    /// The bridge looks at it, because there is a call of ours.
+    watched: bool,
+    /// The bridge was asked to dial, and has not said what came of it.
+    dialling: bool,
+    /// The bridge was asked to answer, and has not said what came of it.
+    pub(super) answering: bool,
+}
+
+/// What the bridge tells of one phone.
+#[derive(Debug)]
+struct Seen {
+    state: DeviceState,
+    address: Option<Address>,
+    call: Option<adb::CallState>,
+    fault: Option<String>,
+}
+
+/// The bridge, and everything at it.
+#[derive(Debug, Default)]
+pub(super) struct Androids {
+    told: adb::Settings,
+    version: Option<u32>,
+    fault: Option<String>,
+    seen: BTreeMap<Serial, Seen>,
+}
+
+impl Androids {
+    /// Tells the bridge what is used.
+    pub(super) fn configure(&mut self, shared: &mut Shared) {
+        let settings = &shared.settings;
+        let serial = settings.adb_serial.as_deref().map(Serial::parse);
+        // A serial number that is none must not mean every phone.
+        let enabled = settings.in_use && settings.by_adb && serial != Some(None);
+        let bound = |(serial, phone): (&String, &Address)| {
+            Some((Serial::parse(serial)?, adb::BluetoothAddress::parse(&phone.to_string())?))
+        };
+        let bindings = settings.bindings.iter().filter_map(bound).collect();
+        let new = adb::Settings { enabled, serial: serial.flatten(), bindings };
+        if new != self.told {
+            self.told = new.clone();
+            shared.adb(adb::Command::Configure(new));
+        }
+    }
+
+    /// Which phone it is over Bluetooth: as configured, as it said, or the only one it can be.
+    fn address_of(&self, serial: &Serial, settings: &PhoneSettings) -> Option<Address> {
+        let learnt = || self.seen.get(serial).and_then(|seen| seen.address);
+        let only = || settings.target.filter(|_| self.told.serial.as_ref() == Some(serial));
+        settings.bindings.get(serial.as_str()).copied().or_else(learnt).or_else(only)
+    }
+
+    fn uses(&self, serial: &Serial) -> bool {
+        self.told.serial.as_ref().is_none_or(|used| used == serial)
+    }
+
+    /// The serial number at which this phone takes commands. One phone may have two: on a cable and over the network.
+    fn serial_of(&self, phone: Address, settings: &PhoneSettings, now: Option<&Serial>) -> Option<Serial> {
+        let is_it = |(serial, seen): &(&Serial, &Seen)| {
+            seen.state == DeviceState::Online
+                && self.uses(serial)
+                && self.address_of(serial, settings) == Some(phone)
+        };
+        let mut all = self.seen.iter().filter(is_it).map(|(serial, _)| serial);
+        let first = all.clone().next();
+        all.find(|serial| Some(*serial) == now).or(first).cloned()
+    }
+
+    pub(super) fn shown(&self, settings: &PhoneSettings) -> Option<phones::Adb> {
+        let used = settings.in_use && settings.by_adb;
+        let no_serial =
+            || (!self.told.enabled).then(|| "adb_serial is not a serial number of adb's".to_owned());
+        let phone = |(serial, seen): (&Serial, &Seen)| phones::AdbPhone {
+            serial: serial.to_string(),
+            state: seen.state,
+            phone: self.address_of(serial, settings),
+            fault: seen.fault.clone(),
+        };
+        used.then(|| phones::Adb {
+            version: self.version,
+            fault: self.fault.clone().or_else(no_serial),
+            phones: self.seen.iter().map(phone).collect(),
+        })
+    }
+}
+
+impl PhoneLine {
+    pub(super) fn on_adb(&mut self, now: Instant, event: adb::Event) {
+        match event {
+            adb::Event::Up { version } => {
+                self.androids.version = Some(version);
+                self.androids.fault = None;
+            }
+            adb::Event::Down(why) => {
+                self.androids.version = None;
+                self.androids.fault = Some(bounded(&why));
+            }
+            adb::Event::Phone { serial, state } => {
+                // Whatever was known of it, it may be told anew.
+                self.unbind(&serial);
+                let before = self.androids.seen.remove(&serial);
+                if let Some(state) = state {
+                    let address = before.and_then(|before| before.address);
+                    self.androids.seen.insert(serial, Seen { state, address, call: None, fault: None });
+                }
+            }
+            adb::Event::Address { serial, address } => self.learn(serial, &address),
+            adb::Event::Call { serial, state } => {
+                if let Some(seen) = self.androids.seen.get_mut(&serial) {
+                    seen.call = Some(state);
+                    seen.fault = None;
+                }
+                self.with_android(&serial, |phone, shared| phone.on_android_call(now, shared, state));
+            }
+            adb::Event::Number { serial, number } => {
+                self.with_android(&serial, |phone, shared| phone.on_android_number(shared, &number));
+            }
+            adb::Event::Blind { serial, failure } => {
+                if let Some(seen) = self.androids.seen.get_mut(&serial) {
+                    seen.call = None;
+                    seen.fault = Some(bounded(&failure.to_string()));
+                }
+                self.with_android(&serial, Phone::android_lost);
+            }
+            adb::Event::Done { serial, task, result } => {
+                let call = self.androids.seen.get(&serial).and_then(|seen| seen.call);
+                self.with_android(&serial, |phone, shared| {
+                    phone.on_adb_done(now, shared, (task, result), call);
+                });
+            }
+        }
+    }
+
+    fn with_android(&mut self, serial: &Serial, act: impl FnOnce(&mut Phone, &mut Shared)) {
+        let is_it = |phone: &&mut Phone| phone.android.as_ref().is_some_and(|own| own.serial == *serial);
+        if let Some(phone) = self.phones.values_mut().find(is_it) {
+            act(phone, &mut self.shared);
+        }
+    }
+
+    fn learn(&mut self, serial: Serial, address: &adb::BluetoothAddress) {
+        let (Some(seen), Ok(phone)) = (self.androids.seen.get_mut(&serial), address.as_str().parse()) else {
+            return;
+        };
+        seen.address = Some(phone);
+        if !self.shared.settings.bindings.contains_key(serial.as_str()) {
+            self.shared.tell(PhoneEvent::Bound { serial: serial.to_string(), phone });
+        }
+    }
+
+    fn unbind(&mut self, serial: &Serial) {
+        self.with_android(serial, |phone, shared| {
+            phone.android_lost(shared);
+            phone.android = None;
+        });
+    }
+
+    /// Finds for every phone whether it is reached over the bridge, now.
+    pub(super) fn bind_androids(&mut self) {
+        let settings = &self.shared.settings;
+        let mut freed = Vec::new();
+        for phone in self.phones.values_mut() {
+            let bound = phone.android.as_ref().map(|android| &android.serial);
+            let serial = self.androids.serial_of(phone.address, settings, bound);
+            if serial.as_ref() == bound {
+                continue;
+            }
+            if bound.is_some() {
+                freed.push(phone.address);
+            } else {
+                phone.android = serial.map(Android::new);
+            }
+        }
+        for phone in freed {
+            if let Some(phone) = self.phones.get_mut(&phone) {
+                phone.android_lost(&mut self.shared);
+                let serial = self.androids.serial_of(phone.address, &self.shared.settings, None);
+                phone.android = serial.map(Android::new);
+            }
+        }
+    }
+}
+
+impl Android {
+    fn new(serial: Serial) -> Self {
+        Self { serial, watched: false, dialling: false, answering: false }
+    }
+}
+
+impl Phone {
+    /// A call that was given up may yet be dialled.
+    pub(super) fn may_yet_dial(&self) -> bool {
+        self.android.as_ref().is_some_and(|android| android.dialling)
+    }
+
+    /// Whether the call of ours is dialled over the bridge.
+    pub(super) fn dial_by_adb(&mut self, shared: &mut Shared, number: &Number) -> bool {
+        let (Some(android), Some(call)) = (&mut self.android, &mut self.call) else { return false };
+        android.dialling = true;
+        call.by_adb = true;
+        shared.adb(adb::Command::Dial { serial: android.serial.clone(), number: number.clone() });
+        true
+    }
+
+    /// Whether it is taken over the bridge.
+    pub(super) fn answer_by_adb(&mut self, shared: &mut Shared) -> bool {
+        let Some(android) = &mut self.android else { return false };
+        android.answering = true;
+        shared.adb(adb::Command::Answer { serial: android.serial.clone() });
+        true
+    }
+
+    /// Whether it is ended over the bridge: the key ends a call that rings or waits before the one that is active, and
+    /// leaves the one on hold.
+    pub(super) fn end_by_adb(&self, shared: &mut Shared, others: &[CallState]) -> bool {
+        let Some(android) = &self.android else { return false };
+        let ends_ours = others.iter().all(|other| *other == CallState::Held);
+        if ends_ours {
+            shared.adb(adb::Command::End { serial: android.serial.clone() });
+        }
+        ends_ours
+    }
+
+    /// The bridge looks at the phone while there is a call of ours.
+    pub(super) fn watch(&mut self, shared: &mut Shared) {
+        let on = self.call.is_some();
+        if let Some(android) = self.android.as_mut().filter(|android| android.watched != on) {
+            android.watched = on;
+            shared.adb(adb::Command::Watch { serial: android.serial.clone(), on });
+        }
+    }
+
+    fn on_android_number(&mut self, shared: &mut Shared, number: &Pii<Number>) {
+        let Some(call) = self.call.as_mut().filter(|call| call.incoming && call.number.is_none()) else {
+            return;
+        };
+        call.number = Some(Pii(number.0.as_str().to_owned()));
+        if call.told && call.ending.is_none() {
+            let (call, remote) = (call.id, remote_party(call.number.as_ref()));
+            shared.tell(PhoneEvent::Caller { call, remote });
+        }
+    }
+
+    /// How a call that was dialled over the bridge stands, where the phone's list lacks it.
+    fn on_android_call(&mut self, now: Instant, shared: &mut Shared, state: adb::CallState) {
+        let may_yet_dial = self.may_yet_dial();
+        let lists_calls = !self.calls().is_empty();
+        let dialled = |call: &&OwnCall| {
+            call.by_adb && call.lost.is_none() && call.index.is_none_or(|index| index == ANDROID_INDEX)
+        };
+        let Some(call) = self.call.as_ref().filter(dialled) else { return };
+        if may_yet_dial || lists_calls {
+            return;
+        }
+        let state = match state {
+            adb::CallState::Idle if call.index.is_some() => {
+                return self.on_call_over(now, shared, ANDROID_INDEX);
+            }
+            adb::CallState::Idle | adb::CallState::Incoming | adb::CallState::Waiting => return,
+            adb::CallState::Dialing => CallState::Dialing,
+            adb::CallState::Alerting => CallState::Alerting,
+            adb::CallState::Active | adb::CallState::OffHook => CallState::Active,
+            adb::CallState::Held => CallState::Held,
+        };
+        let seen = Call { index: ANDROID_INDEX, incoming: false, state, number: None };
+        self.on_call(now, shared, &seen);
+    }
+
+    fn on_adb_done(
+        &mut self,
+        now: Instant,
+        shared: &mut Shared,
+        (task, result): (Task, Result<(), Failure>),
+        seen: Option<adb::CallState>,
+    ) {
+        let Some(android) = &mut self.android else { return };
+        let failure = result.err();
+        match task {
+            Task::Dial => {
+                android.dialling = false;
+                let serial = android.serial.clone();
+                match (failure, &self.call) {
+                    (Some(failure), _) => self.not_dialled(now, shared, &failure),
+                    (None, Some(call)) if call.by_adb => {
+                        if let Some(state) = seen {
+                            self.on_android_call(now, shared, state);
+                        }
+                    }
+                    // It was given up here before the phone had begun.
+                    (None, _) => shared.adb(adb::Command::End { serial }),
+                }
+            }
+            Task::Answer => {
+                android.answering = false;
+                match failure {
+                    None => self.on_answered(),
+                    Some(failure) => self.not_answered(now, shared, &failure),
+                }
+            }
+            Task::End => {
+                if let Some(failure) = failure {
+                    self.not_ended(now, shared, &failure);
+                }
+            }
+        }
+    }
+
+    fn not_dialled(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
+        let unseen = |call: &&mut OwnCall| call.by_adb && call.index.is_none();
+        let Some(call) = self.call.as_mut().filter(unseen) else { return };
+        // The phone had no chance to begin.
+        let surely_not = match failure {
+            Failure::NoPhone | Failure::Unreadable | Failure::ByServer(_) | Failure::ByPhone(_) => true,
+            Failure::Busy | Failure::NoCall | Failure::NoAnswer | Failure::NoEffect | Failure::Overtaken => {
+                false
+            }
+        };
+        let number = call.number.as_ref().and_then(|number| Number::parse(&number.0).ok());
+        if let Some(number) = number.filter(|_| surely_not && call.ending.is_none()) {
+            call.by_adb = false;
+            self.fault_of_adb("dial", failure);
+            return self.ask(now, Command::Dial(number));
+        }
+        let end = call.ending.as_ref().map_or(LegEnd::Failed, |ending| ending.end);
+        self.finish(shared, PhoneEnd::Leg(end), &format!("ADB: {failure}"));
+    }
+
+    fn not_answered(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
+        if !self.call.as_ref().is_some_and(OwnCall::is_being_answered) {
+            return;
+        }
+        let other_calls = self.owners_calls().next().is_some() || *failure == Failure::Busy;
+        if other_calls {
+            self.on_refused(now, shared, &Command::Answer, Refusal::Here);
+        } else {
+            self.fault_of_adb("answer", failure);
+            self.ask(now, Command::Answer);
+        }
+    }
+
+    /// The second try goes over Bluetooth, now.
+    fn not_ended(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
+        let ending = self.call.as_ref().and_then(|call| call.ending.as_ref());
+        if ending.is_some_and(|ending| ending.tries == 1) {
+            self.fault_of_adb("end the call", failure);
+            self.end_again(now, shared);
+        }
+    }
+
+    /// It is not reached over the bridge any more, or says nothing there.
+    fn android_lost(&mut self, shared: &mut Shared) {
+        if self.call.as_ref().is_some_and(|call| call.index == Some(ANDROID_INDEX)) {
+            let detail =
+                "the phone is no longer reached over ADB, and tells nothing of the call over Bluetooth";
+            self.leave_call(shared, PhoneEnd::PhoneLost, detail);
+        }
+    }
+
+    fn fault_of_adb(&mut self, what: &str, failure: &Failure) {
+        self.fault(&format!("ADB could not {what} ({failure}); it was asked over Bluetooth"));
+    }
+}
