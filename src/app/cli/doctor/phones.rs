@@ -91,11 +91,8 @@ fn bridge(phones: &Value) -> Option<Check> {
     const NAME: &str = "ADB";
     let adb = phones["adb"].as_object()?;
     if let Some(fault) = adb["fault"].as_str().map(clean) {
-        let mend = if fault.contains("adb_serial") {
-            "callscoot config unset adb_serial"
-        } else {
-            "adb start-server"
-        };
+        let mend =
+            if fault.contains("adb_serial") { "callscoot configure adb_serial=" } else { "adb start-server" };
         return Some(Check::fail(NAME, fault, mend));
     }
     let faults = faults_of_adb(phones);
