@@ -57,8 +57,14 @@ impl World {
         let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         let phone = play(&arguments);
         let agent = Agent::public("pcm_16000");
-        let environment =
-            [("DBUS_SYSTEM_BUS_ADDRESS", address.as_str()), ("CALLSCOOT_SCO_DIR", sco.to_str().unwrap())];
+        let about = phone.events().remove(0);
+        // Never the adb server of whoever runs the tests.
+        let adb_port = about["adb_port"].as_u64().unwrap_or(1).to_string();
+        let environment = [
+            ("DBUS_SYSTEM_BUS_ADDRESS", address.as_str()),
+            ("CALLSCOOT_SCO_DIR", sco.to_str().unwrap()),
+            ("ANDROID_ADB_SERVER_PORT", &adb_port),
+        ];
         let basic = json!({"telephony_backend": "hfp", "auto_answer": true, "auto_answer_delay_sec": 0});
         let service = Service::start_with(&with(basic, config), Some(&agent), &environment);
         Self { service, agent, phone, arguments, folder, _bus: bus }
@@ -209,6 +215,41 @@ fn a_call_goes_out_in_narrow_band_is_handed_over_and_back_and_hung_up_here() {
     assert_eq!(session["meta"]["audio"]["codec"], "CVSD", "{session}");
     let at_phone = world.understood(8000);
     is_intelligible("CVSD, call out", at_agent, at_phone);
+}
+
+#[test]
+fn a_phone_that_takes_no_command_over_bluetooth_is_commanded_over_adb() {
+    let phone = ["--adb", "0", "--disobey", "--ring-ms", "200"];
+    let mut world = World::connected(&phone, json!({"telephony_backend": "adb"}));
+    until_is(
+        "its serial number",
+        || world.phones()["phones"][0]["adb_serial"].clone(),
+        |found| found == "SIMULATED",
+    );
+    let bindings = || world.service.api.get("/v1/config").1["config"]["device_bindings"].clone();
+    until_is("what is learnt", bindings, |learnt| learnt["SIMULATED"] == ADDRESS);
+
+    let id = world.service.call("+15550101");
+    let mut conversation = world.agent.conversation();
+    let at_agent = world.talk(16_000, &mut conversation);
+    let session = world.service.hang_up(&id);
+    world.told("ended", 1);
+    world.told("audio_closed", 1);
+    assert_eq!(session["meta"]["adb_serial"], "SIMULATED", "{session}");
+    assert_eq!(session["meta"]["telephony_backend"], "adb", "{session}");
+    is_intelligible("commanded over ADB, call out", at_agent, world.understood(16_000));
+
+    world.phone.order(&format!("call {CALLER}"));
+    let conversation = world.agent.conversation();
+    assert_eq!(world.service.current_call()["incoming_number"], CALLER);
+    world.phone.order("hang-up");
+    conversation.closed();
+    let events = world.phone.events();
+    let by_bluetooth = |line: &&Value| line["event"] == "dialled" || line["event"] == "taken";
+    assert_eq!(events.iter().find(by_bluetooth), None, "it was told over ADB alone");
+    let figures = world.service.api.metrics();
+    let looks = |line: &&str| line.starts_with("callscoot_adb_looks_total ");
+    assert!(figures.lines().find(looks).is_some_and(|line| !line.ends_with(" 0")), "{figures}");
 }
 
 #[test]

@@ -75,6 +75,16 @@ impl Phone {
         self.calls.clear();
     }
 
+    /// It has these calls, and no others.
+    pub fn has_calls<'n>(&mut self, calls: impl Iterator<Item = (CallState, &'n str)>) {
+        self.calls = calls.map(|(state, number)| Call { state, number: number.to_owned() }).collect();
+    }
+
+    /// How each call stands, and its number.
+    pub fn calls(&self) -> impl Iterator<Item = (CallState, &str)> {
+        self.calls.iter().map(|call| (call.state, call.number.as_str()))
+    }
+
     /// How the first call stands, and its number.
     pub fn call(&self) -> Option<(CallState, &str)> {
         self.calls.first().map(|call| (call.state, call.number.as_str()))

@@ -44,6 +44,12 @@ pub(super) struct HandsetArgs {
     /// The codec that it chooses where the other side has it.
     #[arg(long, value_enum, requires = "hfp", default_value_t = CodecArg::Msbc)]
     codec: CodecArg,
+    /// Be at an adb server too, which listens on this port; 0 for any.
+    #[arg(long, value_name = "PORT", requires = "hfp")]
+    adb: Option<u16>,
+    /// Neither dial, answer nor hang up when told to over Bluetooth.
+    #[arg(long, requires = "hfp")]
+    disobey: bool,
     /// Size of its packets on a voice link; adapters have 24, 48, 60, 64 or 72.
     #[arg(long, value_name = "N", requires = "hfp", default_value_t = 60, value_parser = packet_bytes)]
     packet_bytes: usize,
@@ -80,6 +86,8 @@ pub(super) fn run(args: PhoneArgs) -> Result<(), Fault> {
             CodecArg::Cvsd => Codec::Cvsd,
             CodecArg::Msbc => Codec::Msbc,
         },
+        adb_port: own.adb,
+        obeys: !own.disobey,
         packet_bytes: own.packet_bytes,
         call: args.call.as_deref().map(number).transpose().map_err(Fault::Config)?,
         give_up_after: own.give_up_ms.map(Duration::from_millis),

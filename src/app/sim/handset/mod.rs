@@ -4,9 +4,11 @@
 //! ```text
 //!  callscoot serve ◀─ D-Bus ──▶ port::bluez_host ◀──┐
 //!                  ◀─ RFCOMM ─▶ hfp::ag ◀──────── Handset ◀── lines on standard input (a person, a test)
-//!                  ◀─ SCO ────▶ Voice ◀─────────────┘ └──▶ JSON lines
+//!                  ◀─ SCO ────▶ Voice ◀────────────┤  └──▶ JSON lines
+//!                  ◀─ ADB ────▶ adb::sim ◀──────────┘
 //! ```
 
+mod adb;
 mod audio;
 mod bus;
 mod calls;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::adb::AdbServer;
 use super::order::Order;
 use super::run::Mail;
 use super::voice::{Talk, Voice};
@@ -39,6 +40,10 @@ pub struct Options {
     pub known: bool,
     /// The codec that it chooses where the other side has it.
     pub codec: Codec,
+    /// It is at an adb server too, on this port; 0 for any.
+    pub adb_port: Option<u16>,
+    /// It dials, answers and hangs up when it is told to over Bluetooth.
+    pub obeys: bool,
     /// Size of its packets on a voice link.
     pub packet_bytes: usize,
     /// Somebody with this number calls once it is connected for the first time.
@@ -75,6 +80,7 @@ pub(super) struct Handset {
     pub(super) mail: MailSender<Mail>,
     pub(super) host: Host,
     pub(super) ag: Ag,
+    pub(super) adb: Option<AdbServer>,
     pub(super) rfcomm: Option<Rfcomm>,
     pub(super) sco: Sco,
     pub(super) listener: Listener,

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::adb::AdbServer;
 use super::bus::{Daemon, Folder};
 use super::phone::{ADAPTER, Handset, Options, Timers};
 use super::voice::{Talk, VoiceEvent};
@@ -63,13 +64,17 @@ pub fn run(
 
     let now = clock::mono();
     let sco = Sco::Folder(sco_dir.clone());
+    let adb =
+        options.adb_port.map(|port| AdbServer::listen(port, options.address.to_string())).transpose()?;
+    let adb_port = adb.as_ref().map(AdbServer::address).transpose()?.map(|address| address.port());
     let phone = Phone { address: options.address, name: options.name.clone(), known: options.known };
     let mut handset = Handset {
         started: now,
         spawner: spawner.clone(),
         mail: send,
         host: Host::open(now, &bus, ADAPTER, HOST_NAME.into(), [phone], rng).map_err(io::Error::other)?,
-        ag: Ag::new(ag::Options { codec: options.codec, ..ag::Options::default() }),
+        ag: Ag::new(ag::Options { codec: options.codec, obeys: options.obeys, ..ag::Options::default() }),
+        adb,
         rfcomm: None,
         listener: sco.listen(options.address)?,
         sco,
@@ -85,12 +90,17 @@ pub fn run(
         options,
     };
     await_name(&mut handset)?;
-    let environment = format!("DBUS_SYSTEM_BUS_ADDRESS='{bus}' CALLSCOOT_SCO_DIR='{}'", sco_dir.display());
+    let mut environment =
+        format!("DBUS_SYSTEM_BUS_ADDRESS='{bus}' CALLSCOOT_SCO_DIR='{}'", sco_dir.display());
+    if let Some(port) = adb_port {
+        environment += &format!(" ANDROID_ADB_SERVER_PORT={port}");
+    }
     let about = json!({
         "bus": bus,
         "sco_dir": sco_dir,
         "address": handset.options.address.to_string(),
         "adapter": ADAPTER.to_string(),
+        "adb_port": adb_port,
         "environment": environment,
     });
     handset.tell(now, "ready", about);
@@ -149,6 +159,9 @@ fn turns(handset: &mut Handset, mailbox: &Mailbox<Mail>, out: &mut impl Write) -
         if ready.listener {
             handset.accept_audio(now);
         }
+        if ready.adb {
+            handset.serve_adb();
+        }
         if handset.host.deadline(now).is_some_and(|at| at <= now) {
             handset.host.handle_timeout(now).map_err(io::Error::other)?;
         } else {
@@ -164,6 +177,7 @@ struct Ready {
     rfcomm: bool,
     link: bool,
     listener: bool,
+    adb: bool,
 }
 
 fn wait_for(handset: &Handset, mailbox: &Mailbox<Mail>, deadline: Option<Instant>) -> io::Result<Ready> {
@@ -181,9 +195,17 @@ fn wait_for(handset: &Handset, mailbox: &Mailbox<Mail>, deadline: Option<Instant
         fds.push(on(link.as_fd(), Interest { read: false, write: true }));
         fds.len() - 1
     });
+    let adb = fds.len();
+    fds.extend(handset.adb.iter().flat_map(AdbServer::fds).map(|fd| on(fd, Interest::READ)));
     wait(&mut fds, deadline)?;
     let is = |at: Option<usize>| at.and_then(|at| fds.get(at)).is_some_and(|fd| readable(fd) || writable(fd));
-    Ok(Ready { mail: is(Some(1)), rfcomm: is(rfcomm), link: is(link), listener: is(Some(2)) })
+    Ok(Ready {
+        mail: is(Some(1)),
+        rfcomm: is(rfcomm),
+        link: is(link),
+        listener: is(Some(2)),
+        adb: fds[adb..].iter().any(readable),
+    })
 }
 
 fn take_mail(handset: &mut Handset, mailbox: &Mailbox<Mail>, now: Instant) {
