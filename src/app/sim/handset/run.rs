@@ -90,11 +90,9 @@ pub fn run(
         options,
     };
     await_name(&mut handset)?;
-    let mut environment =
-        format!("DBUS_SYSTEM_BUS_ADDRESS='{bus}' CALLSCOOT_SCO_DIR='{}'", sco_dir.display());
-    if let Some(port) = adb_port {
-        environment += &format!(" ANDROID_ADB_SERVER_PORT={port}");
-    }
+    let at_adb = adb_port.map(|port| format!(" ANDROID_ADB_SERVER_PORT={port}")).unwrap_or_default();
+    let environment =
+        format!("DBUS_SYSTEM_BUS_ADDRESS='{bus}' CALLSCOOT_SCO_DIR='{}'{at_adb}", sco_dir.display());
     let about = json!({
         "bus": bus,
         "sco_dir": sco_dir,

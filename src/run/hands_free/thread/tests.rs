@@ -16,6 +16,7 @@ fn a_call_that_is_not_carried_is_silent_for_ever() {
         phones: BTreeMap::new(),
         opening: Opening::new(Sco::Folder(folder.path().to_owned())),
         voice: VoicePool::new(Spawner::new(deaths)).unwrap(),
+        adb: AdbEnd { commands: mailbox(1).unwrap().0, events: mailbox(1).unwrap().1 },
         tell: |told| {
             if let Told::MediaSeen { call, silent_ms } = told {
                 silent.push((call, silent_ms > 60_000));
