@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use support::agent::{Agent, Conversation};
 use support::process::Process;
 use support::service::{CALLSCOOT, Service, with};
+use support::sims::{port_of, sim};
 use support::sound::Sound;
 use support::speech::{score, spoken};
 use support::wait::{stays_away, until, until_is};
@@ -40,6 +42,11 @@ struct World {
 
 impl World {
     fn start(phone: &[&str], config: Value) -> Self {
+        Self::start_with(phone, config, &[])
+    }
+
+    /// The same, with more in the service's environment.
+    fn start_with(phone: &[&str], config: Value, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let (socket, sco) = (folder.path().join("bus"), folder.path().join("sco"));
         let mut command = Command::new("dbus-daemon");
@@ -47,7 +54,7 @@ impl World {
         command.arg(format!("--address=unix:path={}", socket.display()));
         let mut bus = Process::start("the bus", &command);
         let address = bus.until("its address", || {
-            std::fs::exists(&socket).unwrap().then(|| format!("unix:path={}", socket.display()))
+            fs::exists(&socket).unwrap().then(|| format!("unix:path={}", socket.display()))
         });
         let (caller, heard) = (folder.path().join("caller.wav"), folder.path().join("heard.wav"));
         // A voice link opens before the agent listens: what is said in its first second may be lost, as with people.
@@ -60,11 +67,12 @@ impl World {
         let about = phone.events().remove(0);
         // Never the adb server of whoever runs the tests.
         let adb_port = about["adb_port"].as_u64().unwrap_or(1).to_string();
-        let environment = [
+        let own = [
             ("DBUS_SYSTEM_BUS_ADDRESS", address.as_str()),
             ("CALLSCOOT_SCO_DIR", sco.to_str().unwrap()),
             ("ANDROID_ADB_SERVER_PORT", &adb_port),
         ];
+        let environment = [&own[..], more].concat();
         let basic = json!({"telephony_backend": "hfp", "auto_answer": true, "auto_answer_delay_sec": 0});
         let service = Service::start_with(&with(basic, config), Some(&agent), &environment);
         Self { service, agent, phone, arguments, folder, _bus: bus }
@@ -75,6 +83,14 @@ impl World {
         let mut world = Self::start(&[&["--known"], phone].concat(), config);
         world.is_connected();
         world
+    }
+
+    /// A call came in and is talked in; its session.
+    fn rings(&mut self) -> String {
+        self.phone.order(&format!("call {CALLER}"));
+        let id = self.service.current_call()["id"].as_str().unwrap().to_owned();
+        self.service.phase(&id, "active");
+        id
     }
 
     fn phones(&self) -> Value {
@@ -324,4 +340,97 @@ fn a_call_that_waits_and_a_call_of_the_owners_own_are_left_alone() {
     stays_away("an agent in the owner's call", Duration::from_secs(1), || {
         (!world.agent.is_alone() || world.count("taken") > 1).then_some(())
     });
+}
+
+/// What the phone heard from the line: its loud part, which is one, and silence around it.
+fn heard_once_in_silence(heard: &Sound) -> usize {
+    let peak = |samples: &[i16]| samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
+    let loud = |sample: &i16| sample.unsigned_abs() > 4000;
+    let from = heard.samples.iter().position(loud).unwrap();
+    let to = heard.samples.iter().rposition(loud).unwrap();
+    let edge = heard.rate as usize / 50;
+    let (before, after) = (&heard.samples[..from.saturating_sub(edge)], &heard.samples[to + edge..]);
+    assert!(peak(before) < 100 && peak(after) < 100, "{} before, {} after", peak(before), peak(after));
+    assert!(heard.samples[from..to].chunks(edge).all(|window| peak(window) > 4000), "a gap in it");
+    (to - from) * 1000 / heard.rate as usize
+}
+
+#[test]
+fn an_agent_that_is_cut_off_in_a_call_is_heard_to_its_last_word_and_the_call_is_hung_up() {
+    for codec in ["msbc", "cvsd"] {
+        let mut world = World::connected(&["--codec", codec], json!({}));
+        let id = world.rings();
+        let mut conversation = world.agent.conversation();
+        let words = Sound::tone(16_000, 440.0, 1500);
+        conversation.say(1, "A few words.", &words);
+        world.told("audio_opened", 1);
+        conversation.cut();
+        let session = world.service.ended(&id);
+        assert_eq!(session["meta"]["end_reason"], "agent_error", "{session}");
+        let detail = session["meta"]["end_detail"].as_str().unwrap();
+        assert!(detail.contains("the connection to the agent service was lost"), "{detail}");
+        // The phone is hung up, and lets go of the voice link.
+        let ended = world.phone.event("the end", |line| line["event"] == "ended");
+        assert_eq!(ended["end"], "RemoteHangup", "{ended}");
+        world.told("audio_closed", 1);
+        let heard = heard_once_in_silence(&Sound::read_wav(&world.file("heard.wav"), 0));
+        assert!((1480..=1540).contains(&heard), "{codec}: {heard} ms of 1500");
+        assert!(world.service.api.get("/v1/current-call").1["current_call"].is_null());
+
+        // The next call finds an agent again.
+        let id = world.rings();
+        world.agent.conversation().close(1000);
+        assert_eq!(world.service.ended(&id)["meta"]["end_reason"], "agent_hangup");
+    }
+}
+
+#[test]
+fn an_agent_that_is_killed_in_a_call_ends_it_and_one_that_is_missing_refuses_none_in_vain() {
+    let folder = TempDir::new().unwrap();
+    let script = folder.path().join("agent.json");
+    let greeting = json!({"steps": [{"say": {"tone_hz": 440, "ms": 60_000}, "text": "A long story.",
+        "ignore_caller": true}]});
+    fs::write(&script, greeting.to_string()).unwrap();
+    let mut agent = sim("the agent", &["agent", "--script", script.to_str().unwrap()]);
+    let port = port_of(&agent.event("its port", |line| line["event"] == "listening"));
+    let base_url = format!("http://127.0.0.1:{port}");
+    let mut world = World::start_with(&["--known"], json!({}), &[("ELEVENLABS_BASE_URL", &base_url)]);
+    world.is_connected();
+    let id = world.rings();
+    agent.event("the conversation", |line| line["event"] == "initiated");
+    world.told("audio_opened", 1);
+    agent.kill();
+    assert_eq!(world.service.ended(&id)["meta"]["end_reason"], "agent_error");
+    world.told("ended", 1);
+    world.told("audio_closed", 1);
+
+    // Nobody listens at its address any more.
+    world.phone.order(&format!("call {CALLER}"));
+    let next = |calls: &Value| calls[1].is_object() && calls[0]["end_reason"].is_string();
+    let calls = until_is("the second call's end", || world.calls(), next);
+    assert_eq!(calls[0]["end_reason"], "agent_error", "{calls}");
+    assert!(calls[0]["end_detail"].as_str().unwrap().contains("cannot be reached"), "{calls}");
+    world.told("ended", 2);
+}
+
+#[test]
+fn an_agent_that_dies_while_the_owner_speaks_leaves_him_his_call() {
+    let mut world = World::connected(&[], json!({}));
+    let id = world.rings();
+    let mut conversation = world.agent.conversation();
+    world.told("audio_opened", 1);
+    let path = format!("/v1/calls/{id}/handover");
+    assert_eq!(world.service.api.post(&path, &json!({"to": "handset"})).0, 202);
+    world.told("audio_closed", 1);
+    conversation.cut();
+    let lost = |session: &Value| {
+        session["events"].as_array().unwrap().iter().any(|event| event["type"] == "elevenagents_error")
+    };
+    until_is("the agent's loss", || world.service.session(&id), lost);
+    stays_away("the call ends", Duration::from_millis(1500), || (world.count("ended") > 0).then_some(()));
+    assert_eq!(world.service.session(&id)["meta"]["phase"], "active");
+    let (status, reply) = world.service.api.post(&path, &json!({"to": "agent"}));
+    assert_eq!(status, 409, "{reply}");
+    world.phone.order("hang-up");
+    assert_eq!(world.service.ended(&id)["meta"]["end_reason"], "remote_hangup");
 }

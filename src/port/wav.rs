@@ -123,10 +123,15 @@ impl Recording {
         }
         self.samples += len as u32;
         if self.samples - self.samples_at_header >= HEADER_SECONDS * RATE_HZ {
-            self.samples_at_header = self.samples;
-            self.writer.flush()?;
+            self.flush()?;
         }
         Ok(())
+    }
+
+    /// Makes a whole file of what was written so far; more may follow.
+    pub fn flush(&mut self) -> Result<(), WavError> {
+        self.samples_at_header = self.samples;
+        Ok(self.writer.flush()?)
     }
 
     /// Samples of a channel so far.
@@ -207,6 +212,8 @@ mod tests {
         let survived = read(&path).unwrap();
         assert!(survived.len() >= 3 * 16000 && survived.iter().all(|sample| *sample == 1000));
         assert_eq!(recording.len(), 80_000);
+        recording.flush().unwrap();
+        assert_eq!(read(&path).unwrap().len(), 80_000);
         recording.finish().unwrap();
         assert_eq!(read(&path).unwrap(), vec![1000; 80_000]);
     }

@@ -101,6 +101,10 @@ impl Handset {
             self.talk = talk;
             counts
         });
+        // Whoever reads that the link is closed may read what was heard over it.
+        if let Some(Err(error)) = self.talk.recording.as_mut().map(Recording::flush) {
+            self.tell(now, "recording_failed", json!({ "error": error.to_string() }));
+        }
         let counts = counts.unwrap_or_default();
         let about = json!({
             "by": by,
