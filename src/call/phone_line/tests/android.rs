@@ -258,6 +258,20 @@ fn a_call_that_bluetooth_shows_late_is_the_same_one() {
 }
 
 #[test]
+fn a_call_that_the_owner_takes_while_it_is_dialled_is_not_taken_for_ours() {
+    let mut world = World::with_android(deaf());
+    let call = world.dial("+15550199");
+    world.happens(super::world::called("+15550111"));
+    world.happens(Happening::OwnerAnswers);
+    world.adb_sees(Seen::Active);
+    world.adb_did(Task::Dial, Ok(()));
+    world.wait(60_000);
+    assert!(!world.has(&PhoneEvent::Active { call }));
+    assert_eq!((world.end_of(call), world.sims[&A].routed), (Some(leg(LegEnd::Failed)), None));
+    assert_eq!((world.told_adb(), world.on_handset()), (vec![dial()], vec![CallState::Active]));
+}
+
+#[test]
 fn what_adb_surely_did_not_do_is_asked_of_the_phone_over_bluetooth() {
     for failure in [
         Failure::NoPhone,
