@@ -7,6 +7,8 @@ pub mod adb;
 #[cfg(feature = "bluez")]
 pub mod bluez;
 #[cfg(feature = "bluez")]
+mod bluez_bus;
+#[cfg(feature = "bluez")]
 pub mod bluez_host;
 pub mod config_file;
 pub mod env_file;

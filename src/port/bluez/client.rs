@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use dbus::Message;
 use dbus::arg::{Append, Arg, Variant};
 
-use super::bus::{BUS, BUS_PATH, Bus, PROPERTIES, SYSTEM_BUS, call};
 use super::objects::{ADAPTER, AUDIO_GATEWAY, DEVICE, Objects, parent};
 use super::owner::Search;
 use super::pairing::Pairing;
 use crate::base::time::earlier;
 use crate::base::{Backoff, Rng};
 use crate::hfp::host::{self, Address, Command, Task};
+use crate::port::bluez_bus::{BUS, BUS_PATH, Bus, PROPERTIES, SYSTEM_BUS, call};
 use crate::sys::wait::Interest;
 
 /// A call to the host or the bus has no answer after this.

@@ -7,12 +7,12 @@ use std::time::Instant;
 use dbus::Message;
 use dbus::strings::ErrorName;
 
-use super::bus::{BUS, PROPERTIES};
 use super::client::{AGENT_PATH, Bluez, Event, HANDS_FREE, PROFILE_PATH};
 use super::objects::{AUDIO_GATEWAY, address_in, last, parent};
 use super::pairing::{ANSWER_MAX, Open};
 use super::value::text;
 use crate::hfp::host::{self, Address, PairingAsk};
+use crate::port::bluez_bus::{BUS, PROPERTIES};
 
 const REJECTED: &str = "org.bluez.Error.Rejected";
 /// What people compare and type has six digits.

@@ -12,9 +12,7 @@
 //!
 //! Nothing here waits: every call is sent, and its answer taken when it comes or given up when it is late.
 
-mod bus;
 mod client;
-pub(super) mod fd;
 mod incoming;
 mod objects;
 mod owner;
@@ -22,5 +20,4 @@ mod pairing;
 mod reply;
 mod value;
 
-pub use bus::SYSTEM_BUS;
 pub use client::{Bluez, Counters, Event};

@@ -5,12 +5,12 @@ use std::time::Instant;
 use dbus::Message;
 use dbus::arg::ArgType;
 
-use super::bus::{BUS, BUS_PATH, PROPERTIES, call, words};
 use super::client::{Asked, BLUEZ, Bluez};
 use super::objects::{DEVICE, last};
 use super::owner::Search;
 use super::value::{entries, properties, text, texts};
 use crate::hfp::host;
+use crate::port::bluez_bus::{BUS, BUS_PATH, PROPERTIES, call, words};
 
 impl Bluez {
     pub(super) fn on_reply(&mut self, now: Instant, asked: Asked, mut message: Message) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bus::Refusal;
+use super::refusal::Refusal;
 use super::value::{Properties, Value};
 use crate::base::time::earlier;
 use crate::hfp::host::Address;

@@ -6,10 +6,10 @@ use std::time::Instant;
 use dbus::{Message, Path};
 
 use super::adapter;
-use super::bus::Refusal;
 use super::device;
 use super::host::{Event, Host};
 use super::introspect;
+use super::refusal::Refusal;
 use super::value::{Interfaces, Properties, Value, dict, dicts};
 
 /// An answer, or none yet.

@@ -8,13 +8,13 @@ use dbus::message::MessageType;
 use dbus::{Message, Path};
 
 use super::adapter::{self, Adapter};
-use super::bus::{BUS, BUS_PATH, Bus, call};
 use super::device::{self, Device, Phone};
 use super::registry::{HANDS_FREE, Registry};
 use super::value::{Change, Interfaces, Objects, Properties, changes, dict, dicts};
 use crate::base::Rng;
 use crate::base::time::earlier;
 use crate::hfp::host::Address;
+use crate::port::bluez_bus::{BUS, BUS_PATH, Bus, call};
 use crate::sys::wait::Interest;
 
 /// A client that is asked has this long: a person answers.

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use dbus::Message;
 
-use super::bus::{Refusal, call, kept};
 use super::device::{self, Stream};
 use super::host::{Asked, Event, Host};
+use super::refusal::{Refusal, kept};
 use super::registry::{AUDIO_GATEWAY, HANDS_FREE, full_uuid};
 use super::value::{Properties, Value, dict};
 use crate::hfp::host::Address;
+use crate::port::bluez_bus::call;
 
 const PROFILE: &str = "org.bluez.Profile1";
 /// The controller's page time-out.

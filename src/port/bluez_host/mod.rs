@@ -12,13 +12,13 @@
 //! What the bus is told of objects is the difference between what they were and what they are: no change is forgotten.
 
 mod adapter;
-mod bus;
 mod calls;
 mod device;
 mod host;
 mod introspect;
 mod links;
 mod pairing;
+mod refusal;
 mod registry;
 mod value;
 

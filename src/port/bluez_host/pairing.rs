@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use dbus::Message;
 
-use super::bus::{Refusal, call, kept};
 use super::device;
 use super::host::{Asked, Event, Host};
+use super::refusal::{Refusal, kept};
 use super::registry::Capability;
 use crate::hfp::host::Address;
+use crate::port::bluez_bus::call;
 
 const AGENT: &str = "org.bluez.Agent1";
 /// A device that was met and not paired is forgotten after this.

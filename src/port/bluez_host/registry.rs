@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bus::Refusal;
+use super::refusal::Refusal;
 
 /// Profiles at once; real ones are a handful.
 const PROFILES_MAX: usize = 64;
