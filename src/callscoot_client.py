@@ -415,7 +415,7 @@ class CallScootClient:
         return self._request("POST", f"/v1/phones/{_segment(address)}/connect")
 
     def disconnect_phone(self, address: str) -> Dict[str, Any]:
-        """Disconnects it, and leaves it alone until it comes by itself. Reply and errors likewise."""
+        """Disconnects it, and leaves it alone, over restarts too, until it comes by itself. Reply likewise."""
         return self._request("POST", f"/v1/phones/{_segment(address)}/disconnect")
 
     def trust_phone(self, address: str, trusted: bool = True) -> Dict[str, Any]:

@@ -303,6 +303,37 @@ fn a_phone_that_vanishes_in_a_call_ends_it_and_is_connected_again_when_it_is_bac
 }
 
 #[test]
+fn a_phone_that_is_disconnected_stays_so_when_the_service_starts_again() {
+    let mut world = World::connected(&[], json!({}));
+    let asked = |world: &World, what: &str| {
+        let path = format!("/v1/phones/{ADDRESS}/{what}");
+        let (status, reply) = world.service.api.post(&path, &Value::Null);
+        assert_eq!(status, 202, "{reply}");
+    };
+    let restart = |world: &mut World| {
+        assert!(world.service.process().terminate().success());
+        world.service.run();
+        until_is(
+            "the host",
+            || world.phones(),
+            |phones| phones["fault"].is_null() && phones["phones"][0].is_object(),
+        );
+    };
+    restart(&mut world);
+    world.is_connected();
+    asked(&world, "disconnect");
+    until_is("no phone", || world.link(), |link| link == "disconnected");
+    restart(&mut world);
+    let connected = || (world.link() != "disconnected").then(|| world.phones());
+    stays_away("the phone is called for", Duration::from_millis(1500), connected);
+    // It comes by itself, and is wanted from then on.
+    world.phone.order("connect");
+    world.is_connected();
+    restart(&mut world);
+    world.is_connected();
+}
+
+#[test]
 fn a_call_that_waits_and_a_call_of_the_owners_own_are_left_alone() {
     let mut world = World::connected(&["--ring-ms", "100"], json!({}));
     world.phone.order(&format!("call {CALLER}"));

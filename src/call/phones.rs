@@ -54,7 +54,7 @@ pub enum PhoneCommand {
     AnswerPairing { accept: bool },
     /// Connect now, and keep it connected.
     Connect { phone: Address },
-    /// Disconnect, and leave it alone until `Connect` or until it comes by itself.
+    /// Disconnect, and leave it alone until `Connect` or until it comes by itself or is paired anew; over restarts too.
     Disconnect { phone: Address },
     /// It may connect without being asked for, or not.
     Trust { phone: Address, trusted: bool },

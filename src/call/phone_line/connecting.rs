@@ -34,7 +34,11 @@ impl Phone {
         let Some(device) = &self.device else { return false };
         let by_itself = device.trusted && device.audio_gateway && self.is_used(&shared.settings);
         let wanted = self.asked || by_itself || self.call.is_some();
-        wanted && device.paired && !self.dismissed && shared.usable && !shared.closing
+        wanted
+            && device.paired
+            && !shared.memory.is_dismissed(self.address)
+            && shared.usable
+            && !shared.closing
     }
 
     /// Calls for it when it is wanted, not there, and its turn.
@@ -98,13 +102,16 @@ impl Phone {
         }
     }
 
-    /// What the host knows of it is new. Whether it has just been paired.
-    pub(super) fn on_device(&mut self, now: Instant, device: Device) -> bool {
+    /// What the host knows of it is new. Whether it has just been paired: then nothing counts that was said before.
+    pub(super) fn on_device(&mut self, now: Instant, shared: &mut Shared, device: Device) -> bool {
         let before = self.device.replace(device);
         let came = |is: fn(&Device) -> bool| {
             before.as_ref().is_some_and(|device| !is(device)) && self.device.as_ref().is_some_and(is)
         };
         let paired = came(|device| device.paired);
+        if paired {
+            shared.dismiss(self.address, false);
+        }
         if came(|device| device.connected)
             && let Link::Waiting(at) = &mut self.link
         {
@@ -116,7 +123,7 @@ impl Phone {
     /// It was paired here: whoever did that wants it.
     pub(super) fn welcome(&mut self, now: Instant, shared: &mut Shared) {
         self.asked = true;
-        self.dismissed = false;
+        shared.dismiss(self.address, false);
         shared.host(host::Command::Trust(self.address, true));
         if matches!(self.link, Link::Away | Link::Waiting(_)) {
             // Many come by themselves, and the host is still learning what it offers.
@@ -125,9 +132,9 @@ impl Phone {
     }
 
     /// `PhoneCommand::Connect`.
-    pub(super) fn connect(&mut self, now: Instant) {
+    pub(super) fn connect(&mut self, now: Instant, shared: &mut Shared) {
         self.asked = true;
-        self.dismissed = false;
+        shared.dismiss(self.address, false);
         self.backoff.reset();
         if matches!(self.link, Link::Away | Link::Waiting(_)) {
             self.link = Link::Waiting(now);
@@ -137,7 +144,7 @@ impl Phone {
     /// `PhoneCommand::Disconnect`.
     pub(super) fn disconnect(&mut self, now: Instant, shared: &mut Shared) {
         self.asked = false;
-        self.dismissed = true;
+        shared.dismiss(self.address, true);
         self.abandon_call(shared);
         if self.voice.is_open() {
             self.close_voice(shared);
@@ -156,7 +163,7 @@ impl Phone {
         if self.slc().is_some() {
             self.lose(now, shared, "the phone connected again");
         }
-        self.dismissed = false;
+        shared.dismiss(self.address, false);
         let cvsd_only = self.cvsd_for_now || shared.memory.is_cvsd_only(self.address, shared.adapter);
         let codecs = if cvsd_only { &[Codec::Cvsd][..] } else { &[Codec::Msbc, Codec::Cvsd] };
         let mut slc = Slc::start(now, codecs);

@@ -147,6 +147,13 @@ impl Shared {
     pub(super) fn remember(&mut self) {
         self.push(Output::Remember(self.memory.clone()));
     }
+
+    /// The user does not want this phone connected, or nothing is known any more to say so.
+    pub(super) fn dismiss(&mut self, phone: Address, dismissed: bool) {
+        if self.memory.note_dismissed(phone, dismissed) {
+            self.remember();
+        }
+    }
 }
 
 /// All phones of this machine.
@@ -264,7 +271,7 @@ impl PhoneLine {
             PhoneCommand::AnswerPairing { accept } => self.window.answer(&mut self.shared, accept),
             PhoneCommand::Connect { phone } => {
                 if let Some(phone) = self.phones.get_mut(&phone) {
-                    phone.connect(now);
+                    phone.connect(now, &mut self.shared);
                 }
             }
             PhoneCommand::Disconnect { phone } => {
@@ -278,9 +285,6 @@ impl PhoneLine {
             PhoneCommand::Remove { phone: address } => {
                 if let Some(phone) = self.phones.get_mut(&address) {
                     phone.disconnect(now, &mut self.shared);
-                }
-                if self.shared.memory.forget(address) {
-                    self.shared.remember();
                 }
                 self.shared.host(host::Command::Remove(address));
             }
@@ -316,7 +320,6 @@ impl PhoneLine {
                 if let Some(phone) = self.phones.get_mut(&address) {
                     phone.device = None;
                     phone.asked = false;
-                    phone.dismissed = false;
                 }
             }
             host::Event::Pairing { device, ask } => self.on_pairing(now, device, ask),
@@ -324,6 +327,14 @@ impl PhoneLine {
             host::Event::Done { task: Task::Connect, device, result } => {
                 if let Some(phone) = self.phones.get_mut(&device) {
                     phone.on_connect_done(now, &mut self.shared, result);
+                }
+            }
+            host::Event::Done { task: Task::Remove, device, result: Ok(()) } => {
+                if let Some(phone) = self.phones.get_mut(&device) {
+                    phone.device = None;
+                }
+                if self.shared.memory.forget(device) {
+                    self.shared.remember();
                 }
             }
             host::Event::Done { task: Task::Disconnect | Task::Trust | Task::Remove, device, result } => {

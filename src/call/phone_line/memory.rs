@@ -19,6 +19,8 @@ pub struct Memory {
     cvsd_only: BTreeSet<(Address, Address)>,
     /// The phones that carried calls, the last one first.
     last_used: Vec<Address>,
+    /// The phones that the user does not want connected, the last one first.
+    dismissed: Vec<Address>,
 }
 
 /// Why a text is no memory.
@@ -42,13 +44,16 @@ impl Memory {
         let list = |key| object.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let link = |entry: &Value| Some((address(entry.get("phone"))?, address(entry.get("adapter"))?));
         let cvsd_only = list("cvsd_only").iter().filter_map(link).take(ENTRIES_MAX).collect();
-        let mut memory = Self { cvsd_only, last_used: Vec::new() };
-        for phone in list("last_used").iter().filter_map(|entry| address(Some(entry))) {
-            if memory.last_used.len() < ENTRIES_MAX && !memory.last_used.contains(&phone) {
-                memory.last_used.push(phone);
+        let phones = |key| {
+            let mut phones = Vec::new();
+            for phone in list(key).iter().filter_map(|entry| address(Some(entry))) {
+                if phones.len() < ENTRIES_MAX && !phones.contains(&phone) {
+                    phones.push(phone);
+                }
             }
-        }
-        Ok(memory)
+            phones
+        };
+        Ok(Self { cvsd_only, last_used: phones("last_used"), dismissed: phones("dismissed") })
     }
 
     /// As JSON.
@@ -58,8 +63,9 @@ impl Memory {
             json!({ "phone": phone, "adapter": adapter })
         };
         let cvsd_only: Vec<Value> = self.cvsd_only.iter().map(link).collect();
-        let last_used: Vec<String> = self.last_used.iter().map(Address::to_string).collect();
-        json!({ "cvsd_only": cvsd_only, "last_used": last_used }).to_string()
+        let phones = |phones: &[Address]| phones.iter().map(Address::to_string).collect::<Vec<_>>();
+        let (last_used, dismissed) = (phones(&self.last_used), phones(&self.dismissed));
+        json!({ "cvsd_only": cvsd_only, "last_used": last_used, "dismissed": dismissed }).to_string()
     }
 
     /// Whether mSBC does not work between the two.
@@ -77,9 +83,25 @@ impl Memory {
         if self.last_used.first() == Some(&phone) {
             return false;
         }
-        self.last_used.retain(|other| *other != phone);
-        self.last_used.insert(0, phone);
-        self.last_used.truncate(ENTRIES_MAX);
+        put_first(&mut self.last_used, phone);
+        true
+    }
+
+    /// The user does not want it connected.
+    pub(super) fn is_dismissed(&self, phone: Address) -> bool {
+        self.dismissed.contains(&phone)
+    }
+
+    /// He does not, or he does again. Whether that is new.
+    pub(super) fn note_dismissed(&mut self, phone: Address, dismissed: bool) -> bool {
+        if self.is_dismissed(phone) == dismissed {
+            return false;
+        }
+        if dismissed {
+            put_first(&mut self.dismissed, phone);
+        } else {
+            self.dismissed.retain(|other| *other != phone);
+        }
         true
     }
 
@@ -88,6 +110,7 @@ impl Memory {
         let before = self.clone();
         self.cvsd_only.retain(|(other, _)| *other != phone);
         self.last_used.retain(|other| *other != phone);
+        self.dismissed.retain(|other| *other != phone);
         *self != before
     }
 
@@ -95,6 +118,12 @@ impl Memory {
     pub(super) fn rank(&self, phone: Address) -> usize {
         self.last_used.iter().position(|other| *other == phone).unwrap_or(usize::MAX)
     }
+}
+
+fn put_first(phones: &mut Vec<Address>, phone: Address) {
+    phones.retain(|other| *other != phone);
+    phones.insert(0, phone);
+    phones.truncate(ENTRIES_MAX);
 }
 
 fn address(value: Option<&Value>) -> Option<Address> {
@@ -116,13 +145,17 @@ mod tests {
         assert!(!memory.note_used(phone(1)), "it is the first already");
         assert!(memory.note_cvsd_only(phone(1), phone(9)));
         assert!(!memory.note_cvsd_only(phone(1), phone(9)));
+        assert!(memory.note_dismissed(phone(2), true) && !memory.note_dismissed(phone(2), true));
+        assert!(memory.note_dismissed(phone(1), true) && !memory.note_dismissed(phone(3), false));
         let again = Memory::read(&memory.write()).unwrap();
         assert_eq!(again, memory);
+        assert!(again.is_dismissed(phone(1)) && again.is_dismissed(phone(2)));
+        assert!(memory.note_dismissed(phone(2), false) && !memory.is_dismissed(phone(2)));
         assert!(again.is_cvsd_only(phone(1), Some(phone(9))));
         assert!(!again.is_cvsd_only(phone(1), Some(phone(8))) && !again.is_cvsd_only(phone(1), None));
         assert!(again.rank(phone(1)) < again.rank(phone(2)) && again.rank(phone(2)) < again.rank(phone(3)));
         assert!(memory.forget(phone(1)) && !memory.forget(phone(1)));
-        assert!(!memory.is_cvsd_only(phone(1), Some(phone(9))));
+        assert!(!memory.is_cvsd_only(phone(1), Some(phone(9))) && !memory.is_dismissed(phone(1)));
     }
 
     #[test]
@@ -134,7 +167,11 @@ mod tests {
         let odd = r#"{"cvsd_only":[1,{"phone":"x","adapter":2},{"phone":"00:00:00:00:00:01"}],"last_used":{"a":1}}"#;
         assert_eq!(Memory::read(odd), Ok(Memory::default()));
         let many: Vec<String> = (0..=255).map(|last| format!("\"00:00:00:00:01:{last:02x}\"")).collect();
-        let memory = Memory::read(&format!("{{\"last_used\":[{}]}}", many.join(","))).unwrap();
-        assert_eq!(memory.last_used.len(), ENTRIES_MAX);
+        let many = many.join(",");
+        let text = format!("{{\"last_used\":[{many}],\"dismissed\":[{many}]}}");
+        let mut memory = Memory::read(&text).unwrap();
+        assert!(memory.note_dismissed(phone(1), true) && memory.note_used(phone(1)));
+        assert_eq!((memory.last_used.len(), memory.dismissed.len()), (ENTRIES_MAX, ENTRIES_MAX));
+        assert!(memory.is_dismissed(phone(1)), "the oldest goes");
     }
 }

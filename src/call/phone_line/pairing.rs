@@ -116,7 +116,7 @@ impl PhoneLine {
         let phone = self.phones.entry(address).or_insert_with(|| Phone::new(address));
         let asked = self.window.asks.as_ref().is_some_and(|(name, _)| name.address == address);
         let first = asked && !known && device.paired;
-        if (phone.on_device(now, device) || first) && self.window.open.is_some() {
+        if (phone.on_device(now, &mut self.shared, device) || first) && self.window.open.is_some() {
             phone.welcome(now, &mut self.shared);
             self.window.asks = None;
             self.window.close(&mut self.shared, Some(&format!("{address} is paired")));

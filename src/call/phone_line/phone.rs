@@ -38,8 +38,6 @@ pub(super) struct Phone {
     pub(super) link: Link,
     /// The user wants it connected, whatever the configuration says.
     pub(super) asked: bool,
-    /// He does not want it.
-    pub(super) dismissed: bool,
     pub(super) backoff: Backoff,
     /// It is reached over the Android Debug Bridge too, and commanded there.
     pub(super) android: Option<Android>,
@@ -64,7 +62,6 @@ impl Phone {
             device: None,
             link: Link::Away,
             asked: false,
-            dismissed: false,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MAX),
             android: None,
             call: None,
@@ -230,9 +227,8 @@ impl Phone {
     /// Nothing is known of it any more.
     pub(super) fn is_forgotten(&self) -> bool {
         let known = self.device.as_ref().is_some_and(|device| device.paired || device.connected);
-        // What the user wanted of it outlives a restart of the host.
-        let wanted = self.asked || self.dismissed;
-        !known && !wanted && !self.is_linked() && self.call.is_none() && !self.voice.is_open()
+        // That the user wanted it outlives a restart of the host.
+        !known && !self.asked && !self.is_linked() && self.call.is_none() && !self.voice.is_open()
     }
 
     pub(super) fn deadline(&self, shared: &Shared, pages: Pages) -> Option<(Instant, Why)> {

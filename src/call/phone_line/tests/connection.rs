@@ -182,6 +182,56 @@ fn what_the_user_disconnects_stays_so_until_it_comes_by_itself_or_he_wants_it() 
     assert_eq!((world.connects(), world.sims[&A].linked), (2, true));
 }
 
+/// Another run, which finds what this one remembered; the phone is near.
+fn again(world: &World) -> World {
+    let mut again = World::with_host(Memory::read(&world.memory.write()).unwrap());
+    again.bring(A, Options::default());
+    again.wait(60_000);
+    again
+}
+
+#[test]
+fn what_the_user_disconnects_stays_so_over_a_restart_until_he_wants_it() {
+    let mut world = World::with_phone(Options::default());
+    assert_eq!(again(&world).connects(), 1, "one that nobody disconnected is connected to");
+    world.command(PhoneCommand::Disconnect { phone: A });
+    let mut world = again(&world);
+    assert_eq!((world.connects(), world.sims[&A].linked), (0, false));
+    assert_eq!(world.shown.phones[0].link, PhoneLink::Away);
+    assert_eq!(again(&world).connects(), 0, "nor is it said once only");
+    world.command(PhoneCommand::Connect { phone: A });
+    assert_eq!(world.connects(), 1);
+    assert_eq!(again(&world).connects(), 1);
+}
+
+#[test]
+fn a_phone_that_comes_by_itself_or_is_paired_anew_after_a_restart_is_wanted_again() {
+    let mut world = World::with_phone(Options::default());
+    world.command(PhoneCommand::Disconnect { phone: A });
+    let mut came = again(&world);
+    came.sim().linked = true;
+    came.input(Input::Linked { phone: A });
+    assert!(!came.memory.is_dismissed(A));
+    came.wait(300);
+    came.breaks(A);
+    came.wait(60_000);
+    assert_eq!((came.connects(), came.sims[&A].linked), (1, true));
+
+    // Its adapter was unplugged: it is no other phone when that is back.
+    let mut paired = again(&world);
+    paired.report(Event::DeviceGone(A));
+    paired.report(Event::Device(device(A)));
+    paired.wait(60_000);
+    assert_eq!(paired.connects(), 0);
+    // Somebody else removed it and pairs it again.
+    paired.report(Event::DeviceGone(A));
+    paired.report(Event::Device(Device { paired: false, connected: true, ..device(A) }));
+    paired.report(Event::Device(device(A)));
+    paired.wait(60_000);
+    assert_eq!((paired.connects(), paired.sims[&A].linked), (1, true));
+    assert!(!paired.memory.is_dismissed(A));
+}
+
 #[test]
 fn with_a_target_only_that_phone_is_called_for_and_dials() {
     let mut world = World::with_host(Memory::default());

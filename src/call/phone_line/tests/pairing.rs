@@ -3,7 +3,7 @@
 use super::world::{A, B, World, device};
 use crate::call::phone_line::Memory;
 use crate::call::phones::{PAIRING_WINDOW_SEC_MAX, PhoneCommand};
-use crate::hfp::host::{Command, Device, Event, PairingAsk};
+use crate::hfp::host::{Command, Device, Event, PairingAsk, Task};
 
 fn stranger() -> Device {
     Device { paired: false, trusted: false, connected: true, audio_gateway: false, ..device(B) }
@@ -120,7 +120,15 @@ fn a_phone_that_is_removed_is_forgotten() {
     world.command(PhoneCommand::Remove { phone: A });
     assert!(world.ended(call).is_some());
     assert!(world.host.ends_with(&[Command::Disconnect(A), Command::Remove(A)]));
+    world.wait(60_000);
+    assert_eq!(world.connects(), 1, "not while it is being removed");
+    let task = Task::Remove;
+    world.report(Event::Done { task, device: A, result: Err("not now".into()) });
+    assert!(world.memory.is_dismissed(A) && world.memory.rank(A) == 0, "it is still there");
+    world.report(Event::Done { task, device: A, result: Ok(()) });
     assert_eq!(world.memory, Memory::default());
+    world.wait(60_000);
+    assert_eq!(world.connects(), 1);
     world.report(Event::DeviceGone(A));
     world.wait(300);
     assert_eq!(world.shown.phones, []);
