@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::port::kernel_socket::{self, RawAddress, set_option};
+use crate::port::kernel_socket::{self, AF_BLUETOOTH, RawAddress, set_option};
 
-const AF_BLUETOOTH: i32 = 31;
 const BTPROTO_HCI: i32 = 1;
 const SOL_HCI: i32 = 0;
 const HCI_FILTER: i32 = 2;

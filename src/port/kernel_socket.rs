@@ -10,6 +10,11 @@ use std::os::fd::{AsFd, AsRawFd as _};
 
 use socket2::{SockAddr, SockAddrStorage};
 
+/// The family of every Bluetooth socket.
+pub(super) const AF_BLUETOOTH: i32 = 31;
+/// The level of the options that all of them have.
+pub(super) const SOL_BLUETOOTH: i32 = 274;
+
 /// An address of the kernel's own form, `#[repr(C)]`, that begins with the family.
 ///
 /// # Safety

@@ -8,11 +8,9 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::hfp::Codec;
 use crate::hfp::host::Address;
-use crate::port::kernel_socket::{self, RawAddress, set_option};
+use crate::port::kernel_socket::{self, AF_BLUETOOTH, RawAddress, SOL_BLUETOOTH, set_option};
 
-const AF_BLUETOOTH: i32 = 31;
 const BTPROTO_SCO: i32 = 2;
-const SOL_BLUETOOTH: i32 = 274;
 const BT_DEFER_SETUP: i32 = 7;
 const BT_VOICE: i32 = 11;
 /// `BT_VOICE`: 16-bit linear samples to the controller, CVSD on the air.

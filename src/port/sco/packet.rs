@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send as send_to};
 
-const SOL_BLUETOOTH: libc::c_int = 274;
+use crate::port::kernel_socket::SOL_BLUETOOTH;
+
 const BT_PKT_STATUS: libc::c_int = 16;
 /// The control message with a packet's state, one octet; 0: received without error.
 const BT_SCM_PKT_STATUS: libc::c_int = 3;
