@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::agent::{Agent, Conversation};
+use support::bus::bus;
 use support::process::Process;
 use support::service::{CALLSCOOT, Service, with};
 use support::sims::{port_of, sim};
@@ -48,14 +49,8 @@ impl World {
     /// The same, with more in the service's environment.
     fn start_with(phone: &[&str], config: Value, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
-        let (socket, sco) = (folder.path().join("bus"), folder.path().join("sco"));
-        let mut command = Command::new("dbus-daemon");
-        command.args(["--session", "--nofork", "--nopidfile", "--print-address"]);
-        command.arg(format!("--address=unix:path={}", socket.display()));
-        let mut bus = Process::start("the bus", &command);
-        let address = bus.until("its address", || {
-            fs::exists(&socket).unwrap().then(|| format!("unix:path={}", socket.display()))
-        });
+        let sco = folder.path().join("sco");
+        let (bus, address) = bus(folder.path());
         let (caller, heard) = (folder.path().join("caller.wav"), folder.path().join("heard.wav"));
         // A voice link opens before the agent listens: what is said in its first second may be lost, as with people.
         Sound::silence(16_000, 1500).then(&spoken("en-gb", CALLER_WORDS)).write_wav(&caller);

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "bluez")]
 use std::path::Path;
+use std::sync::Arc;
 
 use super::environment::Environment;
 use super::fault::Fault;
@@ -40,7 +41,7 @@ pub(super) fn start(
     spawner: &Spawner,
     environment: &Environment,
     (ids, mut rng): (CallIds, Rng),
-    metrics: &Metrics,
+    metrics: &Arc<Metrics>,
     switch: &SwitchHandle,
 ) -> Result<PhonesEnd, Fault> {
     let refused = |source| Fault::System { what: "the hands-free thread", source };
@@ -61,6 +62,7 @@ pub(super) fn start(
         bus: environment.system_bus.clone(),
         sco: environment.sco_dir.clone().map_or(Sco::Kernel, Sco::Folder),
         memory: remembered(&environment.phone_memory()),
+        metrics: metrics.clone(),
     };
     let switch = switch.clone();
     let ends = (voice, AdbEnd { commands, events });
@@ -88,7 +90,7 @@ pub(super) fn start(
     _: &Spawner,
     _: &Environment,
     _: (CallIds, Rng),
-    _: &Metrics,
+    _: &Arc<Metrics>,
     _: &SwitchHandle,
 ) -> Result<PhonesEnd, Fault> {
     Ok(Err("this build has no Bluetooth".into()))

@@ -21,15 +21,14 @@ impl Lines {
         for &byte in bytes {
             match byte {
                 b'\r' | b'\n' => {
-                    if std::mem::take(&mut self.too_long) {
-                        self.dropped += 1;
-                    } else if !self.part.is_empty() {
+                    if !std::mem::take(&mut self.too_long) && !self.part.is_empty() {
                         each(String::from_utf8_lossy(&self.part).trim());
                     }
                     self.part.clear();
                 }
                 _ if self.part.len() < LINE_BYTES_MAX => self.part.push(byte),
-                _ => self.too_long = true,
+                // Counted at once: it may never end.
+                _ => self.dropped += u64::from(!std::mem::replace(&mut self.too_long, true)),
             }
         }
     }
@@ -177,6 +176,7 @@ mod tests {
         let endless = vec![b'A'; 10 * LINE_BYTES_MAX];
         let (lines, dropped) = cut(&[&endless, b"\r\nOK\r\n"]);
         assert_eq!((lines, dropped), (vec!["OK".to_owned()], 1));
+        assert_eq!(cut(&[&endless]), (vec![], 1), "counted before its end");
         let longest = [&vec![b'A'; LINE_BYTES_MAX][..], b"\r"].concat();
         assert_eq!(cut(&[&longest]).0.len(), 1);
     }

@@ -69,9 +69,14 @@ impl Agent {
         self.begun.recv_timeout(PATIENCE).expect("a conversation with the agent")
     }
 
+    /// The next conversation that was initiated, if there is one by now.
+    pub fn begun(&self) -> Option<Conversation> {
+        self.begun.try_recv().ok()
+    }
+
     /// Whether nobody has begun a conversation that was not yet taken by `conversation`.
     pub fn is_alone(&self) -> bool {
-        self.begun.try_recv().is_err()
+        self.begun().is_none()
     }
 
     /// Request lines of everything that was asked of it.

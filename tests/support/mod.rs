@@ -15,6 +15,7 @@
 pub mod adb;
 pub mod agent;
 pub mod baresip;
+pub mod bus;
 pub mod crowd;
 pub mod frames;
 pub mod http;

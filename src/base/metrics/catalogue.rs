@@ -207,6 +207,20 @@ catalogue! {
     phone_audio_losses: Counter = "phone_audio_losses_total";
     /// Connections of phones that had been connected before.
     phone_reconnects: Counter = "phone_reconnects_total";
+    /// Voice links that were closed because they were the owner's: for a call of his own, or for none.
+    phone_given_back: Counter = "phone_voice_links_given_back_total";
+    /// RINGs of phones.
+    phone_rings: Counter = "phone_rings_total";
+    /// Lines of phones that were not acted on, by reason.
+    phone_ignored: CounterBy<1> = "phone_ignored_lines_total", ["reason"],
+        &[["too_long"], ["unknown"], ["unasked"]];
+    /// Commands that a phone did not answer.
+    phone_unanswered: Counter = "phone_unanswered_commands_total";
+    /// What bluetoothd, or somebody in its place, said in vain: wrong types, more objects than are kept, strangers.
+    bluez_ignored: CounterBy<1> = "bluez_ignored_total", ["reason"],
+        &[["garbage"], ["too_many"], ["stranger"]];
+    /// Calls that bluetoothd did not answer in time.
+    bluez_unanswered: Counter = "bluez_unanswered_calls_total";
 
     // HTTP.
     /// Requests that were answered, by path template.

@@ -189,9 +189,8 @@ impl Phone {
 
     /// The connection is gone. A call of ours may go on.
     pub(super) fn lose(&mut self, now: Instant, shared: &mut Shared, sentence: &str) {
-        if self.slc().is_none() {
-            return;
-        }
+        let Some(slc) = self.linked_slc() else { return };
+        shared.counted.said += slc.counters();
         if let Link::Ready { since, .. } = self.link {
             if now >= since + GOOD {
                 self.backoff.reset();

@@ -113,8 +113,19 @@ pub enum Why {
     Close,
 }
 
+/// What was counted instead of being told, over all phones and all their connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// What the phones said.
+    pub said: slc::Counters,
+    /// Voice links that were closed because they were the owner's, by phone calls or by calls of apps.
+    pub given_back: u64,
+}
+
 /// What every part of the line may use.
 pub(super) struct Shared {
+    /// Without what the connections that are open have counted.
+    pub(super) counted: Counters,
     pub(super) ids: CallIds,
     pub(super) rng: Rng,
     pub(super) settings: PhoneSettings,
@@ -174,6 +185,7 @@ impl PhoneLine {
     /// Nothing is done before the host reports itself and `PhoneCommand::Configure` came.
     pub fn new(now: Instant, ids: CallIds, rng: Rng, memory: Memory) -> Self {
         let shared = Shared {
+            counted: Counters::default(),
             ids,
             rng,
             settings: PhoneSettings::default(),
@@ -245,6 +257,15 @@ impl PhoneLine {
             return output;
         }
         Output::Timeout(if self.closed { None } else { self.deadline() })
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        let mut counted = self.shared.counted;
+        for slc in self.phones.values().filter_map(Phone::linked_slc) {
+            counted.said += slc.counters();
+        }
+        counted
     }
 
     fn on_command(&mut self, now: Instant, command: PhoneCommand) {

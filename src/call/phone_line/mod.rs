@@ -42,5 +42,5 @@ mod tests;
 mod voice;
 mod words;
 
-pub use self::core::{Input, Output, PhoneLine, VoiceCommand, VoiceEvent, Why};
+pub use self::core::{Counters, Input, Output, PhoneLine, VoiceCommand, VoiceEvent, Why};
 pub use self::memory::{Memory, MemoryFault};

@@ -87,6 +87,14 @@ impl Phone {
         }
     }
 
+    /// The same, to look at.
+    pub(super) fn linked_slc(&self) -> Option<&Slc> {
+        match &self.link {
+            Link::Setup(slc) | Link::Ready { slc, .. } => Some(slc),
+            Link::Away | Link::Waiting(_) | Link::Connecting { .. } => None,
+        }
+    }
+
     /// Its service level connection, set up.
     pub(super) fn ready(&self) -> Option<&Slc> {
         match &self.link {
@@ -209,7 +217,8 @@ impl Phone {
         if self.voice.is_open() {
             self.close_voice(shared);
         }
-        if self.slc().is_some() {
+        if let Some(slc) = self.linked_slc() {
+            shared.counted.said += slc.counters();
             if self.ready().is_some() {
                 let sentence = "the phones are closed".to_owned();
                 shared.tell(PhoneEvent::Disconnected { phone: self.name(), sentence });

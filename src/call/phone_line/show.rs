@@ -60,9 +60,4 @@ impl PhoneLine {
             last_error: phone.last_error.clone(),
         }
     }
-
-    /// Voice links that were closed because they were the owner's, by phone calls or by calls of apps.
-    pub fn voice_links_given_back(&self) -> u64 {
-        self.phones.values().map(|phone| phone.voice.given_back()).sum()
-    }
 }

@@ -59,7 +59,6 @@ pub(super) struct Voice {
     /// Tries that failed, and links that carried nothing, since the last one that did.
     failures: u8,
     mutes: u8,
-    given_back: u64,
 }
 
 impl Default for Voice {
@@ -76,7 +75,6 @@ impl Default for Voice {
             handed_at: None,
             failures: 0,
             mutes: 0,
-            given_back: 0,
         }
     }
 }
@@ -98,11 +96,6 @@ impl Voice {
     /// Packets come.
     pub(super) fn is_heard(&self) -> bool {
         matches!(self.state, State::Up { heard: true, .. })
-    }
-
-    /// Links that were closed because they were the owner's.
-    pub(super) fn given_back(&self) -> u64 {
-        self.given_back
     }
 
     pub(super) fn negotiated(&mut self, now: Instant, codec: Codec) {
@@ -312,7 +305,7 @@ impl Phone {
 
     /// Closes a link that is the owner's.
     fn give_back(&mut self, now: Instant, shared: &mut Shared) {
-        self.voice.given_back += 1;
+        shared.counted.given_back += 1;
         self.close_voice_at(now, shared);
     }
 

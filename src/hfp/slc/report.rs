@@ -61,3 +61,14 @@ pub struct Counters {
     /// Commands without an answer.
     pub unanswered: u64,
 }
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, more: Self) {
+        let Self { too_long, unknown, rings, unasked, unanswered } = more;
+        self.too_long += too_long;
+        self.unknown += unknown;
+        self.rings += rings;
+        self.unasked += unasked;
+        self.unanswered += unanswered;
+    }
+}

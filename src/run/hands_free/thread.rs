@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::opening::{LinkNumber, Opened, Opening};
 use super::{Mail, Told};
 use crate::base::time::earlier;
-use crate::base::{CallIds, Rng};
-use crate::call::phone_line::{Input, Memory, Output, PhoneLine, VoiceCommand, VoiceEvent};
+use crate::base::{CallIds, Metrics, Rng};
+use crate::call::phone_line::{Counters, Input, Memory, Output, PhoneLine, VoiceCommand, VoiceEvent};
 use crate::hfp::host::Address;
 use crate::port::bluez::{self, Bluez};
 use crate::port::rfcomm::Rfcomm;
@@ -44,6 +45,8 @@ pub struct HandsFreeOptions {
     pub sco: Sco,
     /// What earlier runs learnt about phones.
     pub memory: Memory,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Starts the thread. It ends when every sender is dropped; `PhoneCommand::Close` before that ends its calls.
@@ -61,6 +64,8 @@ pub fn spawn(
             bluez: Bluez::new(options.bus, rng.fork()),
             phones: BTreeMap::new(),
             opening: Opening::new(options.sco),
+            metrics: options.metrics,
+            counted: Default::default(),
             voice,
             adb,
             tell,
@@ -75,6 +80,9 @@ struct Thread<F> {
     bluez: Bluez,
     phones: BTreeMap<Address, Rfcomm>,
     opening: Opening,
+    metrics: Arc<Metrics>,
+    /// As last reported there.
+    counted: (Counters, bluez::Counters),
     voice: VoicePool,
     adb: AdbEnd,
     tell: F,
@@ -92,6 +100,7 @@ impl<F: FnMut(Told)> Thread<F> {
     fn run(&mut self, mailbox: &Mailbox<Mail>) -> io::Result<()> {
         loop {
             let deadline = self.drain();
+            self.report();
             let ready = self.wait(mailbox, deadline)?;
             if mailbox.drain(|mail| self.on_mail(mail)).is_err() {
                 return Ok(());
@@ -150,6 +159,32 @@ impl<F: FnMut(Told)> Thread<F> {
                 .filter_map(|(link, fd)| writable(fd).then_some(link))
                 .collect(),
         })
+    }
+
+    /// What was counted, where others find it.
+    fn report(&mut self) {
+        let now = (self.line.counters(), self.bluez.counters());
+        if now == self.counted {
+            return;
+        }
+        self.counted = now;
+        let ((phones, host), metrics) = (now, &self.metrics);
+        metrics.phone_given_back.advance_to(phones.given_back);
+        metrics.phone_rings.advance_to(phones.said.rings);
+        metrics.phone_unanswered.advance_to(phones.said.unanswered);
+        for (reason, total) in [
+            ("too_long", phones.said.too_long),
+            ("unknown", phones.said.unknown),
+            ("unasked", phones.said.unasked),
+        ] {
+            metrics.phone_ignored.advance_to([reason], total);
+        }
+        for (reason, total) in
+            [("garbage", host.garbage), ("too_many", host.too_many), ("stranger", host.strangers)]
+        {
+            metrics.bluez_ignored.advance_to([reason], total);
+        }
+        metrics.bluez_unanswered.advance_to(host.unanswered);
     }
 
     fn on_mail(&mut self, mail: Mail) {

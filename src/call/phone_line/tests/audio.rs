@@ -241,7 +241,7 @@ fn a_phone_that_insists_is_not_the_owner_who_fetches_the_agent() {
         assert_eq!((world.sims[&A].voice, world.sims[&A].routed), (None, None));
         world.wait(1000);
     }
-    assert_eq!(world.line.voice_links_given_back(), 10);
+    assert_eq!(world.line.counters().given_back, 10);
     world.wait(3000);
     world.happens(Happening::WantsAudio);
     assert!(world.has(&audio(call, Place::Agent, Mover::Phone)), "that was the owner");

@@ -62,11 +62,11 @@ fn a_phone_that_does_not_let_us_answer_ends_it_here_and_is_not_asked_again() {
 fn a_voice_link_for_the_owners_call_is_given_back_at_once_h9() {
     let mut world = owner_talks();
     assert_eq!((world.sims[&A].voice, world.sims[&A].routed), (None, None));
-    assert_eq!(world.line.voice_links_given_back(), 1);
+    assert_eq!(world.line.counters().given_back, 1);
     for given_back in 2..5 {
         world.wait(2000);
         world.happens(Happening::WantsAudio);
-        assert_eq!((world.sims[&A].voice, world.line.voice_links_given_back()), (None, given_back));
+        assert_eq!((world.sims[&A].voice, world.line.counters().given_back), (None, given_back));
     }
     world.wait(60_000);
     assert_eq!(world.got("AT+BCC"), 0, "it is never asked for");
@@ -79,7 +79,7 @@ fn a_voice_link_without_any_call_of_the_phone_is_nobodys_h18() {
     world.wait(900);
     assert!(world.sims[&A].voice.is_some(), "the call may be told in a moment");
     world.wait(200);
-    assert_eq!((world.sims[&A].voice, world.line.voice_links_given_back()), (None, 1));
+    assert_eq!((world.sims[&A].voice, world.line.counters().given_back), (None, 1));
     assert_eq!((world.told_incoming(), world.sims[&A].routed), (None, None));
 }
 

@@ -15,6 +15,8 @@ fn a_call_that_is_not_carried_is_silent_for_ever() {
         bluez: Bluez::new(bus, Rng::from_u64(2)),
         phones: BTreeMap::new(),
         opening: Opening::new(Sco::Folder(folder.path().to_owned())),
+        metrics: Metrics::new().unwrap(),
+        counted: Default::default(),
         voice: VoicePool::new(Spawner::new(deaths)).unwrap(),
         adb: AdbEnd { commands: mailbox(1).unwrap().0, events: mailbox(1).unwrap().1 },
         tell: |told| {
