@@ -51,7 +51,8 @@ class CallScootClientError(Exception):
 
     `status`: the HTTP status, None when no answer came. `message`: the service's own sentence (its `error`), else what
     happened; also `str(error)`. `body`: the reply's JSON where it was JSON, else its text, None without one.
-    `retry_after_sec`: how long the service asks to wait, None when it says nothing.
+    `retry_after_sec`: how long the service asks to wait, None when it says nothing. `reason`: with status 409 the word
+    that says which conflict it is, such as `"no_line"`; `ConflictReason` of /v1/openapi.json lists them.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class CallScootClientError(Exception):
         self.message = message
         self.body = body
         self.retry_after_sec = retry_after_sec
+        reason = body.get("reason") if isinstance(body, dict) else None
+        self.reason: Optional[str] = reason if isinstance(reason, str) else None
 
     def __str__(self) -> str:
         return self.message

@@ -196,6 +196,8 @@ fn every_refusal_has_its_code_and_says_what_to_do() {
         (&["configure", "sip_port=x"], 65, "sip_port must be an integer"),
         (&["configure", "agents=x"], 64, "NAME=VALUE"),
         (&["dial", "*21#"], 65, "number"),
+        (&["dial", "112"], 77, "emergency"),
+        (&["dial", "22333"], 77, "allowed_short_numbers"),
         (&["dial", NUMBER], 78, "callscoot doctor"),
         (&["dial"], 64, "NUMBER"),
         (&["nonsense"], 64, "nonsense"),

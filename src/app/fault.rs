@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use thiserror::Error;
 
+use crate::call::command::Conflict;
 use crate::port::rest_local::ApiError;
 use crate::sys::thread::Death;
 
@@ -105,7 +106,7 @@ impl Fault {
 
     /// What to do about it, where the sentence itself does not say.
     pub fn next_step(&self) -> Option<&'static str> {
-        let Self::Service(ApiError::Refused { status, message, .. }) = self else { return None };
+        let Self::Service(ApiError::Refused { status, message, reason, .. }) = self else { return None };
         match (status, message.as_str()) {
             (401, _) => Some(
                 "set CALLSCOOT_API_TOKEN to the service's token, in the environment or in the service's \
@@ -117,7 +118,7 @@ impl Fault {
             (404, "pending request not found") => Some("`callscoot pending` lists the requests that wait"),
             (404, "phone not found") => Some("`callscoot devices` lists the phones"),
             (404, _) => Some("`callscoot calls` lists the sessions"),
-            (409, "no line is free") => Some(
+            (409, _) if *reason == Some(Conflict::NoLine) => Some(
                 "`callscoot status` shows the call; `callscoot configure max_concurrent_calls=2` allows more",
             ),
             (502, _) => Some("`callscoot doctor` tells what is missing, and the command that mends it"),
@@ -145,10 +146,11 @@ fn of_service(error: &ApiError) -> u8 {
     match error {
         ApiError::Unreachable { .. } => EX_UNAVAILABLE,
         ApiError::Answer(_) => EX_PROTOCOL,
-        // Never, while all other conflicts pass.
-        ApiError::Refused { status: 409, message, .. } if message.starts_with("emergency numbers") => {
-            EX_NOPERM
-        }
+        // Never, while other conflicts pass.
+        ApiError::Refused {
+            reason: Some(Conflict::EmergencyNumber | Conflict::PremiumNumber | Conflict::ShortNumber),
+            ..
+        } => EX_NOPERM,
         ApiError::Refused { status, .. } => match status {
             400 | 413 | 415 | 431 => EX_DATAERR,
             401 | 403 | 421 => EX_NOPERM,

@@ -268,13 +268,98 @@ pub enum RefusalKind {
     /// There is no such thing (404).
     NotFound,
     /// Not now, or never (409).
-    Conflict,
+    Conflict(Conflict),
     /// A budget is spent (429).
     Budget,
     /// Something needed is missing or down (502).
     Unavailable,
     /// It could not be stored, or is not even tried: too much at once, or the service is stopping (503).
     Storage,
+}
+
+/// Which conflict it is: sentences are for people, this is for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// There is no such call, or it is ending.
+    NoActiveCall,
+    /// The call does not ring.
+    NothingToAnswer,
+    /// `max_concurrent_calls` are taken.
+    NoLine,
+    /// It is never dialled.
+    EmergencyNumber,
+    /// It costs extra.
+    PremiumNumber,
+    /// Too short for a number that is dialled.
+    ShortNumber,
+    /// As many requests wait as there may be.
+    TooManyRequests,
+    /// As many messages wait for the agent as there may be.
+    TooManyMessages,
+    /// Only a phone has a handset.
+    NotOnPhone,
+    /// It is not answered yet.
+    CallNotActive,
+    /// The call's audio is where it is wanted.
+    AudioIsThere,
+    /// The agent has left the call.
+    ConversationOver,
+    /// No phone that pairs wants to hear anything from here.
+    NothingAsked,
+    /// The `Idempotency-Key` stands for another request.
+    KeyOfAnother,
+    /// The first request under the `Idempotency-Key` is not done.
+    KeyRunning,
+    /// `config.json` was changed on disk.
+    ConfigChanged,
+}
+
+impl Conflict {
+    const ALL: [Self; 16] = [
+        Self::NoActiveCall,
+        Self::NothingToAnswer,
+        Self::NoLine,
+        Self::EmergencyNumber,
+        Self::PremiumNumber,
+        Self::ShortNumber,
+        Self::TooManyRequests,
+        Self::TooManyMessages,
+        Self::NotOnPhone,
+        Self::CallNotActive,
+        Self::AudioIsThere,
+        Self::ConversationOver,
+        Self::NothingAsked,
+        Self::KeyOfAnother,
+        Self::KeyRunning,
+        Self::ConfigChanged,
+    ];
+
+    /// Reads the API's word; `None` for one of a service that knows more.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|which| which.as_str() == word)
+    }
+
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoActiveCall => "no_active_call",
+            Self::NothingToAnswer => "nothing_to_answer",
+            Self::NoLine => "no_line",
+            Self::EmergencyNumber => "emergency_number",
+            Self::PremiumNumber => "premium_number",
+            Self::ShortNumber => "short_number",
+            Self::TooManyRequests => "too_many_requests",
+            Self::TooManyMessages => "too_many_messages",
+            Self::NotOnPhone => "not_on_a_phone",
+            Self::CallNotActive => "call_not_active",
+            Self::AudioIsThere => "audio_is_there",
+            Self::ConversationOver => "conversation_over",
+            Self::NothingAsked => "nothing_asked",
+            Self::KeyOfAnother => "key_of_another_request",
+            Self::KeyRunning => "key_still_running",
+            Self::ConfigChanged => "config_changed",
+        }
+    }
 }
 
 /// Why the switch does not do what was asked: a sentence for people, and what programs need.
@@ -295,7 +380,26 @@ impl Refusal {
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), retry_after_sec: None, request: None }
     }
+
+    /// A conflict (409).
+    pub fn conflict(which: Conflict, message: impl Into<String>) -> Self {
+        Self::new(RefusalKind::Conflict(which), message)
+    }
 }
 
 /// The answer to one command.
 pub type Reply = Result<Answer, Refusal>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_conflicts_are_those_of_the_description() {
+        // The last variant's number says whether the list has them all.
+        assert_eq!(Conflict::ConfigChanged as usize, Conflict::ALL.len() - 1);
+        crate::call::api::document::lists("ConflictReason", Conflict::ALL.map(Conflict::as_str));
+        assert_eq!(Conflict::ALL.map(|which| Conflict::read(which.as_str())), Conflict::ALL.map(Some));
+        assert_eq!(Conflict::read("no such word"), None);
+    }
+}

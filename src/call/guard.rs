@@ -8,7 +8,7 @@ mod minutes;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-use super::command::{Refusal, RefusalKind, Target};
+use super::command::{Conflict, Refusal, RefusalKind, Target};
 use super::config::Config;
 use crate::base::Number;
 
@@ -94,9 +94,9 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::Emergency | Refused::Premium | Refused::Short => {
-                Self::new(RefusalKind::Conflict, message)
-            }
+            Refused::Emergency => Self::conflict(Conflict::EmergencyNumber, message),
+            Refused::Premium => Self::conflict(Conflict::PremiumNumber, message),
+            Refused::Short => Self::conflict(Conflict::ShortNumber, message),
             Refused::Budget { retry_after_sec, .. } | Refused::Minutes { retry_after_sec, .. } => {
                 Self { retry_after_sec: Some(retry_after_sec), ..Self::new(RefusalKind::Budget, message) }
             }
@@ -408,12 +408,17 @@ mod tests {
 
     #[test]
     fn refusals_are_409_and_429_and_hold_no_number() {
-        let refusal = Refusal::from(Refused::Emergency);
-        assert_eq!((refusal.kind, refusal.retry_after_sec), (RefusalKind::Conflict, None));
+        let conflict = |refusal: &Refusal, which| {
+            assert_eq!((refusal.kind, refusal.retry_after_sec), (RefusalKind::Conflict(which), None));
+        };
+        conflict(&Refusal::from(Refused::Emergency), Conflict::EmergencyNumber);
         let country = config(json!({"country_code": "49", "allowed_short_numbers": ["22"]}));
-        for (text, key) in [("0900 1 234567", "premium_numbers"), ("1001", "allowed_short_numbers")] {
+        for (text, which, key) in [
+            ("0900 1 234567", Conflict::PremiumNumber, "premium_numbers"),
+            ("1001", Conflict::ShortNumber, "allowed_short_numbers"),
+        ] {
             let refusal = Refusal::from(verdict(text, &country).unwrap_err());
-            assert_eq!((refusal.kind, refusal.retry_after_sec), (RefusalKind::Conflict, None));
+            conflict(&refusal, which);
             assert!(refusal.message.contains(key) && !refusal.message.contains('1'), "{}", refusal.message);
         }
         let talked = [Talked { from_unix_ms: NOW - 120_000, to_unix_ms: NOW }];

@@ -8,6 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::base::Secret;
+use crate::call::command::Conflict;
 
 /// From the name to the last byte of the answer; streams have none.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -36,6 +37,8 @@ pub enum ApiError {
         status: u16,
         /// The member `error`.
         message: String,
+        /// The member `reason`: which conflict it is.
+        reason: Option<Conflict>,
         /// `Retry-After`: when to ask again.
         retry_after: Option<Duration>,
     },
@@ -222,6 +225,11 @@ impl ApiClient {
             )));
         };
         let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds.into()));
-        Err(ApiError::Refused { status: status.as_u16(), message: message.to_owned(), retry_after })
+        Err(ApiError::Refused {
+            status: status.as_u16(),
+            message: message.to_owned(),
+            reason: body.get("reason").and_then(Value::as_str).and_then(Conflict::read),
+            retry_after,
+        })
     }
 }

@@ -31,12 +31,15 @@ class Replies(unittest.TestCase):
         return error
 
     def test_the_message_is_the_sentence_of_the_service(self):
-        body = {"error": "no line is free", "status": 409}
+        body = {"error": "no line is free", "status": 409, "reason": "no_line"}
         error = self.error(reply("409 Conflict", body, "Retry-After: 7"))
         self.assertEqual((error.status, error.message, error.body), (409, "no line is free", body))
         self.assertEqual((str(error), error.retry_after_sec), ("no line is free", 7.0))
         copy = pickle.loads(pickle.dumps(error))
         self.assertEqual((copy.status, copy.message, copy.retry_after_sec), (409, "no line is free", 7.0))
+        self.assertEqual((error.reason, copy.reason), ("no_line", "no_line"))
+        for body in [{"error": "x", "reason": 1}, {"error": "x"}, ["x"]]:
+            self.assertIsNone(self.error(reply("409 Conflict", body)).reason)
 
     def test_an_error_without_json_is_told_by_its_status(self):
         error = self.error(reply("502 Bad Gateway", b"<h1>nginx</h1>", "Retry-After: soon"))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callscoot::base::{Metrics, Now, Secret};
-use callscoot::call::command::{Answer, Command, PhoneAsk, Refusal, RefusalKind};
+use callscoot::call::command::{Answer, Command, Conflict, PhoneAsk, Refusal, RefusalKind};
 use callscoot::call::journal::{Batch, Event, EventKind, Record};
 use callscoot::call::readiness::Readiness;
 use callscoot::call::session::{Direction, SessionId, SessionMeta};
@@ -183,7 +183,7 @@ fn ask(switch: Arc<Mutex<FakeSwitch>>) -> Ask {
             Command::Dial(_) | Command::CreatePending(_) => {
                 Err(Refusal { retry_after_sec: Some(9), ..Refusal::new(RefusalKind::Budget, "spent") })
             }
-            Command::Answer(_) => Err(Refusal::new(RefusalKind::Conflict, "nothing to answer")),
+            Command::Answer(_) => Err(Refusal::conflict(Conflict::NothingToAnswer, "nothing to answer")),
             Command::Phones(PhoneAsk::List) => Ok(Answer::Phones(json!({"phones": []}))),
             Command::Phones(_) => Ok(Answer::PhonesAsked),
             Command::HandOver(_, to) => {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::app::environment::Environment;
 use crate::app::fault::Fault;
+use crate::call::command::Conflict;
 use crate::port::rest_local::{ApiClient, ApiError, segment};
 
 /// The session that is meant when none is named.
@@ -31,13 +32,18 @@ pub(super) fn session_path(id: &str, below: &str) -> String {
 /// What the service says when there is no call to do it with is told apart from every other refusal.
 pub(super) fn of_session<T>(id: &str, answer: Result<T, ApiError>) -> Result<T, Fault> {
     answer.map_err(|error| match &error {
-        ApiError::Refused { status: 404, .. } if id == CURRENT => no_call(),
-        ApiError::Refused { status: 409, message, .. } => match message.as_str() {
-            "no active call" if id == CURRENT => no_call(),
-            "no active call" => Fault::NoCall(format!("{id} has ended")),
-            "nothing to answer" => Fault::NoCall("nothing rings: there is nothing to answer".into()),
-            _ => error.into(),
-        },
+        ApiError::Refused { status: 404, .. }
+        | ApiError::Refused { reason: Some(Conflict::NoActiveCall), .. }
+            if id == CURRENT =>
+        {
+            no_call()
+        }
+        ApiError::Refused { reason: Some(Conflict::NoActiveCall), .. } => {
+            Fault::NoCall(format!("{id} has ended"))
+        }
+        ApiError::Refused { reason: Some(Conflict::NothingToAnswer), .. } => {
+            Fault::NoCall("nothing rings: there is nothing to answer".into())
+        }
         ApiError::Unreachable { .. } | ApiError::Refused { .. } | ApiError::Answer(_) => error.into(),
     })
 }

@@ -203,12 +203,15 @@ mod tests {
 
     #[test]
     fn a_full_service_is_asked_again_when_it_says_and_one_that_refuses_is_not() {
-        let refused = |status| ApiError::Refused { status, message: String::new(), retry_after: None };
-        assert!([408, 429, 500, 503].into_iter().all(|status| refused(status).may_pass()));
-        assert!(![400, 401, 404, 421].into_iter().any(|status| refused(status).may_pass()));
+        let refused = |status, retry_after| {
+            let message = String::new();
+            ApiError::Refused { status, message, reason: None, retry_after }
+        };
+        assert!([408, 429, 500, 503].into_iter().all(|status| refused(status, None).may_pass()));
+        assert!(![400, 401, 404, 421].into_iter().any(|status| refused(status, None).may_pass()));
         let asked_for = Duration::from_secs(20);
-        let full = ApiError::Refused { status: 503, message: String::new(), retry_after: Some(asked_for) };
+        let full = refused(503, Some(asked_for));
         assert_eq!(pause(&full, PAUSE.0), asked_for);
-        assert_eq!(pause(&refused(503), PAUSE.0), PAUSE.0);
+        assert_eq!(pause(&refused(503, None), PAUSE.0), PAUSE.0);
     }
 }

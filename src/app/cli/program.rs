@@ -30,7 +30,7 @@ Exit codes:
   74  files or standard output cannot be used
   75  not now: no line is free, or a limit is reached
   76  what answers is no callscoot
-  77  not allowed: token, host, origin, or an emergency number
+  77  not allowed: token, host, origin, or a number that is never dialled
   78  a setting or the line is not ready: `callscoot doctor`
  130  Ctrl-C
 

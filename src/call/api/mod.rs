@@ -26,7 +26,7 @@ mod tests;
 
 pub use access::Access;
 #[cfg(test)]
-pub(in crate::call) use openapi::document;
+pub(crate) use openapi::document;
 pub use request::{Headers, Request};
 pub use response::{MEDIA_TYPE_JSON, MEDIA_TYPE_METRICS, Response, reason};
 pub use route::{Action, CALLS_LIMIT_MAX, Read, Routed, Selection, Selector, route};

@@ -5,23 +5,23 @@ pub(super) const DOCUMENT: &str = include_str!("openapi.json");
 
 /// The document for the tests of whatever it describes.
 #[cfg(test)]
-pub(in crate::call) mod document {
+pub(crate) mod document {
     use serde_json::Value;
 
     /// All of it.
-    pub(in crate::call) fn whole() -> Value {
+    pub(crate) fn whole() -> Value {
         serde_json::from_str(super::DOCUMENT).unwrap()
     }
 
     /// One of `components/schemas`.
-    pub(in crate::call) fn schema(name: &str) -> Value {
+    pub(crate) fn schema(name: &str) -> Value {
         let schema = whole()["components"]["schemas"][name].take();
         assert!(schema.is_object(), "{name} is not described");
         schema
     }
 
     /// The words of one that is a closed list, sorted.
-    pub(in crate::call) fn words(name: &str) -> Vec<String> {
+    pub(crate) fn words(name: &str) -> Vec<String> {
         let mut words: Vec<String> = serde_json::from_value(schema(name)["enum"].take()).unwrap();
         words.sort();
         words
@@ -29,10 +29,37 @@ pub(in crate::call) mod document {
 
     /// Fails unless the schema lists exactly these words.
     #[track_caller]
-    pub(in crate::call) fn lists(name: &str, known: impl IntoIterator<Item = impl Into<String>>) {
+    pub(crate) fn lists(name: &str, known: impl IntoIterator<Item = impl Into<String>>) {
         let mut known: Vec<String> = known.into_iter().map(Into::into).collect();
         known.sort();
         assert_eq!(words(name), known, "{name}");
+    }
+
+    /// Fails unless the schema describes each member of this object with its type, and all of them are there.
+    #[track_caller]
+    pub(crate) fn describes(name: &str, object: &Value) {
+        let schema = schema(name);
+        let mut required: Vec<String> = serde_json::from_value(schema["required"].clone()).unwrap();
+        required.sort();
+        let (described, members) = (&schema["properties"], object.as_object().unwrap());
+        assert!(members.keys().eq(described.as_object().unwrap().keys()), "{name}: {schema} {object}");
+        assert!(members.keys().eq(&required), "{name}: {required:?}");
+        for (member, value) in members {
+            let word = match value {
+                Value::Null => "null",
+                Value::Bool(_) => "boolean",
+                Value::Number(number) if number.is_f64() => "number",
+                Value::Number(_) => "integer",
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                Value::Object(_) => "object",
+            };
+            let kind = &described[member]["type"];
+            let is_so =
+                kind == word || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == word));
+            // One without a type is described elsewhere.
+            assert!(kind.is_null() || is_so, "{name}: {member} is {value}, not {kind}");
+        }
     }
 }
 

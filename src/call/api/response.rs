@@ -156,13 +156,17 @@ fn refused(refusal: Refusal) -> Response {
     let status = match refusal.kind {
         RefusalKind::Invalid => 400,
         RefusalKind::NotFound => 404,
-        RefusalKind::Conflict => 409,
+        RefusalKind::Conflict(_) => 409,
         RefusalKind::Budget => 429,
         RefusalKind::Unavailable => 502,
         RefusalKind::Storage => 503,
     };
-    let request = refusal.request.map(|request| ("request".to_owned(), request.to_json()));
-    let response = Response::problem_with(status, &refusal.message, request.into_iter().collect());
+    let mut more = Map::new();
+    if let RefusalKind::Conflict(which) = refusal.kind {
+        more.insert("reason".into(), which.as_str().into());
+    }
+    more.extend(refusal.request.map(|request| ("request".to_owned(), request.to_json())));
+    let response = Response::problem_with(status, &refusal.message, more);
     match (refusal.retry_after_sec, refusal.kind) {
         (Some(seconds), _) => response.with_header("Retry-After", seconds.to_string()),
         (None, RefusalKind::Storage) => response.with_header("Retry-After", RETRY_AFTER_SEC.to_string()),
@@ -201,6 +205,7 @@ pub fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::command::Conflict;
     use crate::call::conversation::Overrides;
     use crate::call::pending::PendingRequest;
     use crate::call::phones::Place;
@@ -309,7 +314,7 @@ mod tests {
         for (kind, status, retries) in [
             (RefusalKind::Invalid, 400, false),
             (RefusalKind::NotFound, 404, false),
-            (RefusalKind::Conflict, 409, false),
+            (RefusalKind::Conflict(Conflict::NoLine), 409, false),
             (RefusalKind::Budget, 429, false),
             (RefusalKind::Unavailable, 502, false),
             (RefusalKind::Storage, 503, true),
@@ -322,6 +327,7 @@ mod tests {
                 (&json!("why"), &json!("why"), &json!(status))
             );
             assert_eq!((&body["type"], body["title"] != "Unknown"), (&json!("about:blank"), true));
+            assert_eq!(body.get("reason"), (status == 409).then(|| json!("no_line")).as_ref());
             assert_eq!(response.headers.iter().any(|(name, _)| *name == "Retry-After"), retries);
         }
         let spent = Refusal { retry_after_sec: Some(40), ..Refusal::new(RefusalKind::Budget, "spent") };

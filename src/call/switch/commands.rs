@@ -7,7 +7,7 @@ use super::io::{AskId, Output};
 use super::journaling::CommitFor;
 use super::live::{EARLY_MESSAGES_MAX, LiveCall, Part, Stage};
 use crate::base::{CallId, Now};
-use crate::call::command::{Answer, CallRequest, Command, Refusal, RefusalKind, Reply, SessionRef};
+use crate::call::command::{Answer, CallRequest, Command, Conflict, Refusal, RefusalKind, Reply, SessionRef};
 use crate::call::conversation::AgentCommand;
 use crate::call::events::{Source, agent_event};
 use crate::call::journal::Record;
@@ -89,7 +89,7 @@ impl Switch {
             }
             Err(full) => {
                 self.free_key(key);
-                self.reply(ask, Err(Refusal::new(RefusalKind::Conflict, full.to_string())));
+                self.reply(ask, Err(Refusal::conflict(Conflict::TooManyRequests, full.to_string())));
             }
         }
     }
@@ -100,7 +100,7 @@ impl Switch {
             SessionRef::Current => self.current.and_then(|call| self.calls.get(&call)),
             SessionRef::Id(id) => self.calls.values().find(|live| live.meta.id == *id),
         };
-        found.ok_or_else(|| Refusal::new(RefusalKind::Conflict, "no active call"))
+        found.ok_or_else(no_active_call)
     }
 
     /// Words for the agent: queued for it at once, told, and acknowledged when the telling is on disk.
@@ -109,7 +109,7 @@ impl Switch {
             Ok(live) if live.is_live() && live.agent != Part::Gone && !live.echo => {
                 (live.call, live.meta.id.as_str().to_owned())
             }
-            Ok(_) => return self.reply(ask, Err(Refusal::new(RefusalKind::Conflict, "no active call"))),
+            Ok(_) => return self.reply(ask, Err(no_active_call())),
             Err(refusal) => return self.reply(ask, Err(refusal)),
         };
         let (kind, queued, command) = if as_user {
@@ -123,7 +123,7 @@ impl Switch {
         };
         if !self.hand_to_agent(call, command) {
             let sentence = "too many messages wait for the agent";
-            return self.reply(ask, Err(Refusal::new(RefusalKind::Conflict, sentence)));
+            return self.reply(ask, Err(Refusal::conflict(Conflict::TooManyMessages, sentence)));
         }
         let object = json!({
             "command_id": self.rng.uuid(),
@@ -158,7 +158,7 @@ impl Switch {
         let live = self.named(session)?;
         let (call, backend, session) = (live.call, live.meta.telephony_backend, live.meta.id.clone());
         if !matches!(live.stage, Stage::Ringing) || live.without_line {
-            return Err(Refusal::new(RefusalKind::Conflict, "nothing to answer"));
+            return Err(Refusal::conflict(Conflict::NothingToAnswer, "nothing to answer"));
         }
         let number = live.meta.incoming_number.clone();
         if let Err(sentence) = self.agent_for(live.meta.client_request.as_ref(), number.as_deref()) {
@@ -176,6 +176,10 @@ impl Switch {
         }
         Ok(Answer::HangingUp { backend, session })
     }
+}
+
+fn no_active_call() -> Refusal {
+    Refusal::conflict(Conflict::NoActiveCall, "no active call")
 }
 
 fn no_such_request() -> Refusal {

@@ -69,7 +69,9 @@ impl Switch {
     pub(super) fn media_closed(&mut self, now: Now, call: CallId, measured: Map<String, Value>) {
         let Some(live) = self.calls.get_mut(&call) else { return };
         live.media = Part::Gone;
-        live.meta.extra.insert("audio".into(), measured.into());
+        if !measured.is_empty() {
+            live.meta.extra.insert("audio".into(), measured.into());
+        }
         self.close_if_done(now, call);
     }
 

@@ -6,7 +6,7 @@ use super::core::Switch;
 use super::io::{AskId, Output};
 use super::live::LiveCall;
 use crate::base::{CallId, Now};
-use crate::call::command::{Answer, Refusal, RefusalKind};
+use crate::call::command::{Answer, Conflict, Refusal, RefusalKind};
 use crate::call::events::Source;
 use crate::call::idempotency::Fingerprint;
 use crate::call::journal::{Batch, CommitError, CommitId, ConfigWrite, Record};
@@ -165,7 +165,7 @@ impl Switch {
 /// A failed commit in a client's words.
 pub(super) fn refusal_of(error: &CommitError) -> Refusal {
     let kind = match error {
-        CommitError::ConfigChanged => RefusalKind::Conflict,
+        CommitError::ConfigChanged => RefusalKind::Conflict(Conflict::ConfigChanged),
         CommitError::Storage(_) => RefusalKind::Storage,
     };
     Refusal::new(kind, error.to_string())

@@ -4,7 +4,7 @@ use super::core::Switch;
 use super::io::AskId;
 use crate::base::Now;
 use crate::call::api::Response;
-use crate::call::command::{Answer, Refusal, RefusalKind};
+use crate::call::command::{Answer, Conflict, Refusal, RefusalKind};
 use crate::call::idempotency::{Fingerprint, KeyRefused, Keyed, Turn, expires_unix_ms};
 use crate::call::journal::Record;
 
@@ -43,8 +43,8 @@ impl Switch {
 
 fn refusal_of_key(refused: KeyRefused) -> Refusal {
     let (kind, retry_after_sec) = match refused {
-        KeyRefused::OtherRequest => (RefusalKind::Conflict, None),
-        KeyRefused::Running => (RefusalKind::Conflict, Some(1)),
+        KeyRefused::OtherRequest => (RefusalKind::Conflict(Conflict::KeyOfAnother), None),
+        KeyRefused::Running => (RefusalKind::Conflict(Conflict::KeyRunning), Some(1)),
         KeyRefused::Full { retry_after_sec } => (RefusalKind::Budget, Some(retry_after_sec)),
     };
     Refusal { retry_after_sec, ..Refusal::new(kind, refused.to_string()) }

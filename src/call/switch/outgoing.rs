@@ -10,7 +10,7 @@ use super::io::{AskId, AudioPath, Output, Why};
 use super::journaling::{CommitFor, refusal_of};
 use super::live::{LiveCall, On, OnPhone, OnSip, Part, Stage};
 use crate::base::{CallId, Now, Number, Pii};
-use crate::call::command::{Answer, CallRequest, Refusal, RefusalKind, Target};
+use crate::call::command::{Answer, CallRequest, Conflict, Refusal, RefusalKind, Target};
 use crate::call::config::Backend;
 use crate::call::conversation::{AgentPlan, AgentService, Engine};
 use crate::call::events::{Source, agent_event, call_event};
@@ -66,7 +66,7 @@ impl Switch {
         }
         if self.lines_are_taken() {
             self.metrics.outbound_refused.inc(["no_line"]);
-            return Err(Refusal::new(RefusalKind::Conflict, "no line is free"));
+            return Err(Refusal::conflict(Conflict::NoLine, "no line is free"));
         }
         let (echo, keyed) = (wanted.echo, wanted.keyed);
         let own = self.new_request(now, wanted);

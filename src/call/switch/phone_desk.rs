@@ -4,7 +4,7 @@ use super::core::Switch;
 use super::io::{AskId, Output};
 use super::phone_list;
 use crate::base::Now;
-use crate::call::command::{Answer, PhoneAsk, PhoneTask, Refusal, RefusalKind, Reply};
+use crate::call::command::{Answer, Conflict, PhoneAsk, PhoneTask, Refusal, RefusalKind, Reply};
 use crate::call::phones::{PAIRING_WINDOW_SEC_MAX, PhoneCommand};
 use crate::hfp::host::{Address, PairingAsk};
 
@@ -46,11 +46,11 @@ impl Switch {
                 self.ask_phones(PhoneCommand::AnswerPairing { accept })?;
                 Ok(Answer::PhonesAsked)
             }
-            Some((_, PairingAsk::TypeThere(_))) => Err(Refusal::new(
-                RefusalKind::Conflict,
+            Some((_, PairingAsk::TypeThere(_))) => Err(Refusal::conflict(
+                Conflict::NothingAsked,
                 "the number is typed on the phone: nothing is to be answered here",
             )),
-            None => Err(Refusal::new(RefusalKind::Conflict, "no phone asks anything")),
+            None => Err(Refusal::conflict(Conflict::NothingAsked, "no phone asks anything")),
         }
     }
 

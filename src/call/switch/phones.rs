@@ -7,7 +7,7 @@ use super::core::Switch;
 use super::io::Output;
 use super::live::{LiveCall, On, OnPhone, Part, Stage};
 use crate::base::{CallId, Now};
-use crate::call::command::{Answer, Refusal, RefusalKind, Reply, SessionRef};
+use crate::call::command::{Answer, Conflict, Refusal, Reply, SessionRef};
 use crate::call::config::Backend;
 use crate::call::conversation::AgentCommand;
 use crate::call::events::{Source, agent_event, call_event};
@@ -197,22 +197,24 @@ impl Switch {
 
     /// `POST …/handover`.
     pub(super) fn hand_over(&mut self, session: &SessionRef, to: Place) -> Reply {
-        let conflict = |sentence: &str| Err(Refusal::new(RefusalKind::Conflict, sentence));
+        let conflict = |which, sentence: &str| Err(Refusal::conflict(which, sentence));
         let live = self.named(session)?;
         let On::Phone(phone) = &live.on else {
-            return conflict("the call is not on a phone: only a phone has a handset to hand it to");
+            let sentence = "the call is not on a phone: only a phone has a handset to hand it to";
+            return conflict(Conflict::NotOnPhone, sentence);
         };
         if live.stage != Stage::Active {
-            return conflict("the call is not active");
+            return conflict(Conflict::CallNotActive, "the call is not active");
         }
         if phone.audio_at == to {
-            return conflict(match to {
+            let sentence = match to {
                 Place::Handset => "the call's audio is at the handset already",
                 Place::Agent => "the call's audio is with the agent already",
-            });
+            };
+            return conflict(Conflict::AudioIsThere, sentence);
         }
         if phone.agent_left.is_some() {
-            return conflict("the agent's conversation has ended");
+            return conflict(Conflict::ConversationOver, "the agent's conversation has ended");
         }
         let (call, backend, session) = (live.call, live.meta.telephony_backend, live.meta.id.clone());
         self.outputs.push_back(Output::Phone(PhoneCommand::HandOver { call, to }));

@@ -211,3 +211,19 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::any_instant;
+    use crate::call::api::document::describes;
+
+    #[test]
+    fn a_report_has_exactly_the_members_of_the_description() {
+        let counters = Counters::new(any_instant());
+        let json = || Value::from(counters.report(any_instant()).to_json());
+        describes("Audio", &json());
+        counters.round_trip_us.store(20_000, Relaxed);
+        describes("Audio", &json());
+    }
+}

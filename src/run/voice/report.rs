@@ -196,3 +196,24 @@ impl Counters {
 pub(super) fn add(counter: &AtomicU64, count: u64) {
     counter.store(counter.load(Relaxed) + count, Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::any_instant;
+    use crate::call::api::document::{describes, schema};
+
+    #[test]
+    fn a_report_has_exactly_the_members_of_the_description() {
+        let counters = Counters::new(any_instant());
+        let json = || Value::from(counters.report(any_instant()).to_json());
+        describes("PhoneAudio", &json());
+        counters.drift(Some(-12));
+        for codec in [Codec::Cvsd, Codec::Msbc] {
+            counters.codec(codec);
+            describes("PhoneAudio", &json());
+            let words = &schema("PhoneAudio")["properties"]["codec"]["enum"];
+            assert!(words.as_array().unwrap().contains(&json()["codec"]), "{words}");
+        }
+    }
+}

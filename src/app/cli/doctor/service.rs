@@ -140,7 +140,8 @@ mod tests {
             (421, "host not allowed", "callscoot configure allowed_hosts+=pi.lan"),
             (503, "too many connections", "curl -v http://pi.lan:8788/v1/health"),
         ] {
-            let error = ApiError::Refused { status, message: message.into(), retry_after: None };
+            let error =
+                ApiError::Refused { status, message: message.into(), reason: None, retry_after: None };
             let check = refusing("http://pi.lan:8788", &error);
             assert!(check.found.contains(message), "{}", check.found);
             assert_eq!(check.mend.as_deref(), Some(mend));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{World, to};
-use crate::call::command::{Answer, Command, RefusalKind, SessionRef};
+use crate::call::command::{Answer, Command, Conflict, RefusalKind, SessionRef};
 use crate::call::leg::{LegCommand, LegEnd, LegEvent, RejectWhy};
 
 fn asked_for(world: &mut World, number: &str) -> String {
@@ -68,7 +68,8 @@ fn without_auto_answer_it_rings_until_a_client_answers() {
     ));
     assert!(matches!(world.legs[1], LegCommand::Answer { .. }));
     let again = world.refused(Command::Answer(SessionRef::Current));
-    assert_eq!((again.kind, again.message.as_str()), (RefusalKind::Conflict, "nothing to answer"));
+    let kind = RefusalKind::Conflict(Conflict::NothingToAnswer);
+    assert_eq!((again.kind, again.message.as_str()), (kind, "nothing to answer"));
 }
 
 #[test]

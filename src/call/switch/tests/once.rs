@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, to};
 use crate::call::api::Response;
-use crate::call::command::{Answer, CallRequest, Command, RefusalKind, Reply};
+use crate::call::command::{Answer, CallRequest, Command, Conflict, RefusalKind, Reply};
 use crate::call::idempotency::{Fingerprint, Keyed};
 use crate::call::journal::{CommitError, Recovered};
 use crate::call::leg::{LegCommand, LegEnd, LegEvent, SipStatus};
@@ -75,12 +75,15 @@ fn another_request_under_the_key_and_one_that_is_still_running_are_conflicts() {
     world.hold_commits = true;
     assert_eq!(world.ask(dial("k", "1001")), None);
     let running = world.refused(dial("k", "1001"));
-    assert_eq!((running.kind, running.retry_after_sec), (RefusalKind::Conflict, Some(1)));
+    assert_eq!(
+        (running.kind, running.retry_after_sec),
+        (RefusalKind::Conflict(Conflict::KeyRunning), Some(1))
+    );
     assert!(running.message.contains("still running"), "{}", running.message);
     world.release();
     assert_eq!(world.ask(dial("k", "1001")), Some(Ok(Answer::Again(key_of("k")))));
     let other = world.refused(dial("k", "1002"));
-    assert_eq!(other.kind, RefusalKind::Conflict);
+    assert_eq!(other.kind, RefusalKind::Conflict(Conflict::KeyOfAnother));
     assert!(other.message.contains("another request"), "{}", other.message);
     assert_eq!(dials(&world), 1);
 }
@@ -155,7 +158,8 @@ fn a_restart_keeps_the_key() {
     let answered = before.answers.values().map(|(answered, _)| answered.clone()).collect();
     let mut after = World::with(json!({}), Recovered { answered, ..Recovered::default() });
     assert_eq!(after.ask(dial("k", "1001")), Some(Ok(Answer::Again(key_of("k")))));
-    assert_eq!(after.refused(dial("k", "1002")).kind, RefusalKind::Conflict);
+    let other = after.refused(dial("k", "1002"));
+    assert_eq!(other.kind, RefusalKind::Conflict(Conflict::KeyOfAnother));
     assert_eq!(dials(&after), 0);
     after.pass(DAY);
     assert_eq!(body_of(after.ask(dial("k", "1001")))["dialing"], true);

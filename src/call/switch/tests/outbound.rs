@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{World, line, to};
-use crate::call::command::{Answer, Command, RefusalKind, SessionRef};
+use crate::call::command::{Answer, Command, Conflict, RefusalKind, SessionRef};
 use crate::call::conversation::{AgentCommand, AgentEvent};
 use crate::call::guard::Talked;
 use crate::call::journal::Recovered;
@@ -48,7 +48,7 @@ fn messages_before_the_conversation_are_taken_as_long_as_there_is_room_and_then_
     for _ in 0..64 {
         world.ask(message()).unwrap().unwrap();
     }
-    assert_eq!(world.refused(message()).kind, RefusalKind::Conflict);
+    assert_eq!(world.refused(message()).kind, RefusalKind::Conflict(Conflict::TooManyMessages));
     assert_eq!(world.agent_commands.len(), 64, "what was accepted is on its way");
     world.leg(LegEvent::Audio { call, line: line() });
     world.agent(call, AgentEvent::Started { conversation_id: "conv_1".into() });
@@ -77,7 +77,7 @@ fn a_second_call_needs_a_second_line() {
     let mut world = World::new(json!({}));
     world.talking_to("1001");
     let refusal = world.refused(Command::Dial(Box::new(to("1002"))));
-    assert_eq!(refusal.kind, RefusalKind::Conflict);
+    assert_eq!(refusal.kind, RefusalKind::Conflict(Conflict::NoLine));
     let mut world = World::new(json!({ "max_concurrent_calls": 2 }));
     world.talking_to("1001");
     world.talking_to("1002");
@@ -99,7 +99,8 @@ fn what_is_missing_is_named_at_once_and_nothing_is_kept() {
 #[test]
 fn emergency_numbers_are_refused_with_409_and_a_spent_budget_with_429() {
     let mut world = World::new(json!({ "outbound_calls_per_hour_max": 1 }));
-    assert_eq!(world.refused(Command::Dial(Box::new(to("112")))).kind, RefusalKind::Conflict);
+    let refusal = world.refused(Command::Dial(Box::new(to("112"))));
+    assert_eq!(refusal.kind, RefusalKind::Conflict(Conflict::EmergencyNumber));
     let call = world.talking_to("5551001");
     world.leg(LegEvent::Ended { call, end: LegEnd::RemoteHangup, code: None, detail: String::new() });
     let refusal = world.refused(Command::Dial(Box::new(to("5551002"))));
@@ -144,7 +145,7 @@ fn premium_and_short_numbers_are_refused_with_409_and_nothing_is_kept() {
     let mut world = World::new(json!({ "country_code": "49", "allowed_short_numbers": ["1001"] }));
     for (number, key) in [("0900 1 234567", "premium_numbers"), ("22333", "allowed_short_numbers")] {
         let refusal = world.refused(Command::Dial(Box::new(to(number))));
-        assert_eq!(refusal.kind, RefusalKind::Conflict);
+        assert!(matches!(refusal.kind, RefusalKind::Conflict(_)));
         assert!(refusal.message.contains(key), "{}", refusal.message);
     }
     assert!(world.metas.is_empty() && world.legs.is_empty());

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::phones::{PIXEL, connected, named, on_phones, phone, tell};
 use super::world::World;
-use crate::call::command::{Answer, Command, PhoneAsk, PhoneTask, RefusalKind};
+use crate::call::command::{Answer, Command, Conflict, PhoneAsk, PhoneTask, RefusalKind};
 use crate::call::phones::{Pairing, Phone, PhoneCommand, PhoneEvent, PhoneLink, Phones};
 use crate::hfp::Codec;
 use crate::hfp::host::{Address, PairingAsk};
@@ -71,7 +71,7 @@ fn a_window_is_open_as_long_as_is_asked_for_or_as_is_configured() {
 fn only_a_question_that_is_there_is_answered() {
     let mut world = on_phones(json!({}));
     let yes = || Command::Phones(PhoneAsk::AnswerPairing { accept: true });
-    assert_eq!(world.refused(yes()).kind, RefusalKind::Conflict);
+    assert_eq!(world.refused(yes()).kind, RefusalKind::Conflict(Conflict::NothingAsked));
     told(&mut world, asks(PairingAsk::TypeThere(7)));
     assert!(world.refused(yes()).message.contains("typed on the phone"));
     for ask in [PairingAsk::Compare(7), PairingAsk::Allow, PairingAsk::Pin("1234".into())] {

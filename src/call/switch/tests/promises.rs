@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::world::{World, to};
-use crate::call::command::{Answer, Command, RefusalKind};
+use crate::call::command::{Answer, Command, Conflict, RefusalKind};
 use crate::call::conversation::{AgentEnd, AgentEvent};
 use crate::call::journal::{CommitError, OpenSession, Record, Recovered};
 use crate::call::leg::{LegCommand, LegEvent, SipStatus};
@@ -72,7 +72,8 @@ fn a_bad_value_changes_nothing_and_an_edited_file_is_a_conflict() {
     assert!(refusal.message.contains("no_such_key"));
     assert_eq!(world.refused(patch(json!({ "timezone": "Mars/Olympus" }))).kind, RefusalKind::Invalid);
     world.store_fault = Some(CommitError::ConfigChanged);
-    assert_eq!(world.refused(patch(json!({ "auto_answer": true }))).kind, RefusalKind::Conflict);
+    let refusal = world.refused(patch(json!({ "auto_answer": true })));
+    assert_eq!(refusal.kind, RefusalKind::Conflict(Conflict::ConfigChanged));
     let Some(Ok(Answer::Config(config))) = world.ask(Command::Config) else { panic!() };
     assert_eq!(config["auto_answer"], json!(false));
 }
