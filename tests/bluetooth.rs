@@ -102,6 +102,30 @@ fn a_voice_link_that_breaks_is_asked_for_again() {
 
 #[test]
 #[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn bluetoothd_that_stops_or_dies_costs_no_more_than_it_must() {
+    scenario("restart", &[]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn an_adapter_that_is_switched_off_unplugged_or_blocked_comes_back_with_its_phone() {
+    scenario("adapter", &[]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn the_profile_of_another_program_is_named_and_taken_when_it_is_free() {
+    scenario("profile", &[]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn a_stranger_gets_no_link_and_harms_nothing() {
+    scenario("stranger", &[]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
 fn noise_instead_of_msbc_gives_way_to_cvsd() {
     scenario("codec", &["noise"]);
 }

@@ -157,17 +157,44 @@ fn an_ask_ends_with_the_phones_patience_ours_or_the_window() {
 }
 
 #[test]
-fn a_paired_phone_may_use_the_hands_free_profile_and_nothing_else() {
+fn a_phone_that_was_let_in_may_use_the_hands_free_profile_and_nothing_else() {
     let mut bench = Bench::registered();
     let (hands_free, music) =
         ("0000111e-0000-1000-8000-00805f9b34fb", "0000110d-0000-1000-8000-00805f9b34fb");
-    for (paired, uuid, answer) in
-        [(false, hands_free, "refused"), (true, hands_free, "answer"), (true, music, "refused")]
-    {
-        bench.fake().does(&json!(["paired", paired]));
+    let service = |bench: &mut Bench, uuid: &str, answer: &str| {
         bench.fake().does(&json!(["agent", "AuthorizeService", uuid]));
-        assert_eq!(bench.says(answer)[0], "AuthorizeService", "{paired} {uuid}");
+        assert_eq!(bench.says(answer)[0], "AuthorizeService", "{uuid}");
+    };
+    service(&mut bench, hands_free, "refused");
+    bench.fake().does(&json!(["paired", true]));
+    service(&mut bench, hands_free, "refused");
+    for (trusted, answer) in [(true, "answer"), (false, "refused")] {
+        bench.command(Command::Trust(phone(), trusted));
+        bench.says("set");
+        service(&mut bench, hands_free, answer);
+        service(&mut bench, music, "refused");
     }
+
+    // One that pairs here, before it is trusted.
+    bench.window(60);
+    for (accept, answer) in [(false, "refused"), (true, "answer")] {
+        bench.fake().does(&json!(["paired", false]));
+        bench.asks(&json!(["agent", "RequestConfirmation", 7]), PairingAsk::Compare(7));
+        bench.command(Command::AnswerPairing { accept });
+        bench.until_host(&Host::PairingOver);
+        assert_eq!(bench.says(answer)[0], "RequestConfirmation");
+        bench.fake().does(&json!(["paired", true]));
+        service(&mut bench, hands_free, answer);
+    }
+    bench.command(Command::Trust(phone(), false));
+    bench.says("set");
+    bench.fake().does(&json!(["paired", false]));
+    bench.asks(&json!(["agent", "DisplayPasskey", 123_456, 0]), PairingAsk::TypeThere(123_456));
+    assert_eq!(bench.says("answer"), ["DisplayPasskey"]);
+    service(&mut bench, hands_free, "refused");
+    bench.fake().does(&json!(["paired", true]));
+    bench.until_host(&Host::PairingOver);
+    service(&mut bench, hands_free, "answer");
 }
 
 #[test]

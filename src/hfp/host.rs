@@ -77,6 +77,8 @@ pub struct Adapter {
     pub discoverable: bool,
     /// Others may pair with it.
     pub pairable: bool,
+    /// Somebody has registered the hands-free unit's profile (UUID 0000111e): we, or another program.
+    pub hands_free: bool,
 }
 
 /// Something that the host has met (`org.bluez.Device1`).

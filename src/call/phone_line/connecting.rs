@@ -110,6 +110,7 @@ impl Phone {
         };
         let paired = came(|device| device.paired);
         if paired {
+            self.asked = false;
             shared.dismiss(self.address, false);
         }
         if came(|device| device.connected)

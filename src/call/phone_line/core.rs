@@ -324,8 +324,10 @@ impl PhoneLine {
     fn on_host(&mut self, now: Instant, event: host::Event) {
         match event {
             host::Event::Up | host::Event::Down(_) => {
+                // What a host that is away knew of phones is shown until it comes again and says what it knows now.
+                let comes = matches!(event, host::Event::Up);
                 for phone in self.phones.values_mut() {
-                    phone.device = None;
+                    phone.device = phone.device.take().filter(|_| !comes);
                     phone.give_up_connecting();
                 }
                 self.window.void();
@@ -340,7 +342,6 @@ impl PhoneLine {
             host::Event::DeviceGone(address) => {
                 if let Some(phone) = self.phones.get_mut(&address) {
                     phone.device = None;
-                    phone.asked = false;
                 }
             }
             host::Event::Pairing { device, ask } => self.on_pairing(now, device, ask),

@@ -228,15 +228,15 @@ impl Phone {
         self.link = Link::Away;
     }
 
-    /// It is to be shown: the host knows it, or it is here.
-    pub(super) fn is_shown(&self) -> bool {
-        self.device.is_some() || self.is_linked()
+    /// It is to be shown: it is paired, or here. Of those that are not paired, only while they may pair.
+    pub(super) fn is_shown(&self, may_pair: bool) -> bool {
+        self.device.as_ref().is_some_and(|device| device.paired || may_pair) || self.is_linked()
     }
 
     /// Nothing is known of it any more.
     pub(super) fn is_forgotten(&self) -> bool {
         let known = self.device.as_ref().is_some_and(|device| device.paired || device.connected);
-        // That the user wanted it outlives a restart of the host.
+        // That the user wanted it outlives a restart of the host, which removes all its objects on its way out.
         !known && !self.asked && !self.is_linked() && self.call.is_none() && !self.voice.is_open()
     }
 

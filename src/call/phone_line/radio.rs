@@ -12,7 +12,7 @@ use crate::hfp::host::{Adapter, Address, Command, Event};
 const ADAPTERS_MAX: usize = 8;
 /// An adapter that does not switch on is asked again after this.
 const POWER_AGAIN: Duration = Duration::from_secs(10);
-/// A profile that belongs to somebody else is asked for again after this; nobody is fought.
+/// A profile that belongs to somebody else is asked for again after this, or once nobody has it; nobody is fought.
 const PROFILE_AGAIN: Duration = Duration::from_secs(60);
 /// The host has answered by then.
 const PROFILE_MAX: Duration = Duration::from_secs(30);
@@ -48,6 +48,11 @@ impl Radio {
             Event::Up => *self = Self { up: true, ..Self::default() },
             Event::Down(sentence) => *self = Self { down: Some(bounded(&sentence)), ..Self::default() },
             Event::Adapter(adapter) => {
+                let had = self.adapters.get(&adapter.name).is_some_and(|known| known.hands_free);
+                if had && !adapter.hands_free && matches!(self.profile, Profile::Refused(_)) {
+                    // Who had the profile has given it back.
+                    self.profile = Profile::None;
+                }
                 if self.adapters.len() < ADAPTERS_MAX || self.adapters.contains_key(&adapter.name) {
                     self.adapters.insert(adapter.name.clone(), adapter);
                 }

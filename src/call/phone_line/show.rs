@@ -27,7 +27,8 @@ impl PhoneLine {
 
     fn snapshot(&self) -> Phones {
         let selection = self.select();
-        let shown = self.phones.values().filter(|phone| phone.is_shown());
+        let may_pair = self.window.deadline().is_some();
+        let shown = self.phones.values().filter(|phone| phone.is_shown(may_pair));
         Phones {
             fault: self.radio.fault(),
             adapter: self.radio.adapter().map(|adapter| (adapter.name.clone(), adapter.address)),

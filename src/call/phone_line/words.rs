@@ -58,6 +58,11 @@ pub(super) fn profile_fault(by: Option<&str>, sentence: &str) -> String {
             );
         }
     }
+    if owner.is_empty() && sentence.contains("NotPermitted") {
+        return "the hands-free profile belongs to another program, which could not be found; `busctl list` shows who \
+                speaks to bluetoothd"
+            .to_owned();
+    }
     if owner.is_empty() {
         return format!("bluetoothd refuses the hands-free profile: {}", bounded(sentence));
     }
@@ -89,7 +94,9 @@ mod tests {
             let sentence = profile_fault(Some(by), "x");
             assert!(sentence.contains(way) && sentence.contains(by), "{sentence}");
         }
-        assert!(profile_fault(None, "UUID already registered").contains("UUID already registered"));
+        let unknown = profile_fault(None, "org.bluez.Error.NotPermitted: UUID already registered");
+        assert!(unknown.contains("another program"), "{unknown}");
+        assert!(profile_fault(None, "org.bluez.Error.Failed: x").contains("org.bluez.Error.Failed: x"));
     }
 
     #[test]

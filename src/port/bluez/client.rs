@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dbus::Message;
 use dbus::arg::{Append, Arg, Variant};
 
-use super::objects::{ADAPTER, AUDIO_GATEWAY, DEVICE, Objects, parent};
+use super::objects::{ADAPTER, AUDIO_GATEWAY, DEVICE, HANDS_FREE, Objects, parent};
 use super::owner::Search;
 use super::pairing::Pairing;
 use crate::base::time::earlier;
@@ -33,8 +33,6 @@ const MESSAGES_MAX: usize = 256;
 pub(super) const BLUEZ: &str = "org.bluez";
 pub(super) const PROFILE_PATH: &str = "/org/callscoot/handsfree";
 pub(super) const AGENT_PATH: &str = "/org/callscoot/agent";
-/// The hands-free unit's UUID: what is registered here.
-pub(super) const HANDS_FREE: &str = "0000111e-0000-1000-8000-00805f9b34fb";
 /// HFP 1.8.
 const VERSION: u16 = 0x0108;
 /// The bits of the service record (HFP 6.3, not those of `AT+BRSF`): three-way, caller's number, volume, wide band.
@@ -319,6 +317,7 @@ impl Bluez {
                 self.ask(now, message, Asked::Task(Task::Disconnect, address));
             }
             Command::Trust(address, trusted) => {
+                self.pairing.let_in(address, trusted);
                 let message =
                     self.objects.path_of(address).and_then(|at| set(at, DEVICE, "Trusted", trusted));
                 self.ask(now, message, Asked::Task(Task::Trust, address));

@@ -7,8 +7,8 @@ use std::time::Instant;
 use dbus::Message;
 use dbus::strings::ErrorName;
 
-use super::client::{AGENT_PATH, Bluez, Event, HANDS_FREE, PROFILE_PATH};
-use super::objects::{AUDIO_GATEWAY, address_in, last, parent};
+use super::client::{AGENT_PATH, Bluez, Event, PROFILE_PATH};
+use super::objects::{AUDIO_GATEWAY, HANDS_FREE, address_in, last, parent};
 use super::pairing::{ANSWER_MAX, Open};
 use super::value::text;
 use crate::hfp::host::{self, Address, PairingAsk};
@@ -129,13 +129,16 @@ impl Bluez {
         self.on_ask(now, &path, device, ask, message);
     }
 
-    /// A device that is paired may use the hands-free profile, and nothing else.
+    /// A device that was let in may use the hands-free profile, and nothing else. To be paired is not enough: another
+    /// program may have agreed to that, or the kernel by itself where no number is to be compared.
     fn on_service(&mut self, path: &str, uuid: Option<String>, message: &Message) {
-        let paired = self.objects.device(path).is_some_and(|device| device.paired);
+        let may = self.objects.device(path).is_some_and(|device| {
+            device.paired && (device.trusted || self.pairing.is_let_in(device.address))
+        });
         let ours = uuid.is_some_and(|uuid| {
             uuid.eq_ignore_ascii_case(HANDS_FREE) || uuid.eq_ignore_ascii_case(AUDIO_GATEWAY)
         });
-        if paired && ours {
+        if may && ours {
             self.answer(message.method_return());
         } else {
             self.answer_error(message, REJECTED, "not for this service");
@@ -166,6 +169,7 @@ impl Bluez {
         if !accept {
             return self.refuse(open);
         }
+        self.pairing.let_in(open.device, true);
         if let Some(call) = open.call {
             let answer = call.method_return();
             self.answer(match open.ask {
@@ -185,12 +189,21 @@ impl Bluez {
     }
 
     /// A device that is paired, or gone, asks nothing any more.
-    pub(super) fn closes_pairing(&self, event: &host::Event) -> bool {
-        let asks = self.pairing.open.as_ref().map(|open| open.device);
+    pub(super) fn closes_pairing(&mut self, event: &host::Event) -> bool {
+        let asks = |device: Address| self.pairing.open.as_ref().filter(|open| open.device == device);
         if let host::Event::Device(device) = event {
-            return device.paired && asks == Some(device.address);
+            let asks = asks(device.address).filter(|_| device.paired);
+            // Its number was typed there, which is as good as a yes here.
+            let (closes, typed) = (asks.is_some(), asks.is_some_and(|open| open.call.is_none()));
+            if device.trusted || typed {
+                self.pairing.let_in(device.address, !device.trusted);
+            }
+            return closes;
         }
-        matches!(event, host::Event::DeviceGone(device) if asks == Some(*device))
+        let host::Event::DeviceGone(device) = event else { return false };
+        let closes = asks(*device).is_some();
+        self.pairing.let_in(*device, false);
+        closes
     }
 
     pub(super) fn pairing_over(&mut self) {

@@ -13,7 +13,9 @@ const DEVICES_MAX: usize = 256;
 pub(super) const ADAPTER: &str = "org.bluez.Adapter1";
 pub(super) const DEVICE: &str = "org.bluez.Device1";
 
-/// The short form of the audio gateway's UUID, inside the Bluetooth base UUID.
+/// The hands-free unit's UUID: what is registered here.
+pub(super) const HANDS_FREE: &str = "0000111e-0000-1000-8000-00805f9b34fb";
+/// The audio gateway's: what phones are.
 pub(super) const AUDIO_GATEWAY: &str = "0000111f-0000-1000-8000-00805f9b34fb";
 
 /// What is known.
@@ -46,6 +48,7 @@ impl Objects {
                     blocked: false,
                     discoverable: false,
                     pairable: false,
+                    hands_free: false,
                 };
                 self.garbage += set_adapter(&mut adapter, properties);
                 if !self.adapters.contains_key(path) && self.adapters.len() >= ADAPTERS_MAX {
@@ -179,6 +182,10 @@ pub(super) fn address_in(path: &str) -> Option<Address> {
     last(path).strip_prefix("dev_")?.parse().ok()
 }
 
+fn has(uuids: &[String], uuid: &str) -> bool {
+    uuids.iter().any(|other| other.eq_ignore_ascii_case(uuid))
+}
+
 fn set_adapter(adapter: &mut Adapter, properties: &Properties) -> u64 {
     let mut garbage = 0;
     for (name, value) in properties {
@@ -192,7 +199,10 @@ fn set_adapter(adapter: &mut Adapter, properties: &Properties) -> u64 {
             ("PowerState", Value::Text(text)) => adapter.blocked = text == "off-blocked",
             ("Discoverable", Value::Flag(flag)) => adapter.discoverable = *flag,
             ("Pairable", Value::Flag(flag)) => adapter.pairable = *flag,
-            ("Address" | "Alias" | "Powered" | "PowerState" | "Discoverable" | "Pairable", _) => garbage += 1,
+            ("UUIDs", Value::Texts(uuids)) => adapter.hands_free = has(uuids, HANDS_FREE),
+            ("Address" | "Alias" | "Powered" | "PowerState" | "Discoverable" | "Pairable" | "UUIDs", _) => {
+                garbage += 1;
+            }
             _ => {}
         }
     }
@@ -211,9 +221,7 @@ fn set_device(device: &mut Device, properties: &Properties) -> u64 {
             ("Paired", Value::Flag(flag)) => device.paired = *flag,
             ("Trusted", Value::Flag(flag)) => device.trusted = *flag,
             ("Connected", Value::Flag(flag)) => device.connected = *flag,
-            ("UUIDs", Value::Texts(uuids)) => {
-                device.audio_gateway = uuids.iter().any(|uuid| uuid.eq_ignore_ascii_case(AUDIO_GATEWAY));
-            }
+            ("UUIDs", Value::Texts(uuids)) => device.audio_gateway = has(uuids, AUDIO_GATEWAY),
             ("Address" | "Alias" | "Paired" | "Trusted" | "Connected" | "UUIDs", _) => garbage += 1,
             _ => {}
         }
@@ -250,6 +258,13 @@ mod tests {
         assert_eq!((adapter.name.as_str(), adapter.blocked, adapter.powered), ("hci0", true, false));
         assert_eq!(objects.added(path, ADAPTER, &all), None);
         assert_eq!(objects.changed(path, ADAPTER, &vec![flag("Discovering", true)]), Ok(None));
+        for (uuid, has) in [("0000111E-0000-1000-8000-00805F9B34FB", true), (AUDIO_GATEWAY, false)] {
+            let uuids = vec![("UUIDs".into(), Value::Texts(vec![uuid.into()]))];
+            let changed = objects.changed(path, ADAPTER, &uuids);
+            assert!(
+                matches!(changed, Ok(Some(Event::Adapter(Adapter { hands_free, .. }))) if hands_free == has)
+            );
+        }
         let changed = objects.changed(path, ADAPTER, &vec![flag("Powered", true), text("PowerState", "on")]);
         assert!(matches!(changed, Ok(Some(Event::Adapter(Adapter { powered: true, blocked: false, .. })))));
         assert_eq!(objects.changed("/org/bluez/hci7", ADAPTER, &vec![]), Err(()));

@@ -1,6 +1,6 @@
 //! The pairing agent's memory: when pairing is let happen, and the one ask that waits for its answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use dbus::Message;
@@ -19,12 +19,14 @@ pub(super) struct Open {
     pub(super) until: Instant,
 }
 
-/// Windows and asks.
+/// Windows and asks, and who was let in.
 #[derive(Default)]
 pub(super) struct Pairing {
     /// By adapter.
     windows: BTreeMap<String, Instant>,
     pub(super) open: Option<Open>,
+    /// Devices that were let in, until the host knows them as trusted: many use a service before.
+    let_in: BTreeSet<Address>,
 }
 
 impl Pairing {
@@ -40,6 +42,20 @@ impl Pairing {
     /// It may begin with this adapter now.
     pub(super) fn may_begin(&self, now: Instant, adapter: &str) -> bool {
         self.windows.get(adapter).is_some_and(|until| now < *until)
+    }
+
+    /// Somebody here wants this device, or does not.
+    pub(super) fn let_in(&mut self, device: Address, yes: bool) {
+        if yes {
+            self.let_in.insert(device);
+        } else {
+            self.let_in.remove(&device);
+        }
+    }
+
+    /// It was let in, and is not trusted yet.
+    pub(super) fn is_let_in(&self, device: Address) -> bool {
+        self.let_in.contains(&device)
     }
 
     /// When the ask is void.

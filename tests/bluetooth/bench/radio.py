@@ -99,6 +99,7 @@ class Radio:
         self.config, self.emit = config, emit
         self.failure, self.tasks = asyncio.get_running_loop().create_future(), set()
         self.device = self.acl = self.dlc = self.sco = None
+        self.occupying = False
         self.recordings, self.want_audio, self.sco_by = 0, None, 'hf'
         self.forget_slc()
 
@@ -152,6 +153,8 @@ class Radio:
         self.emit('ready', address=str(self.device.public_address).split('/')[0])
 
     def on_acl(self, acl):
+        if self.occupying:
+            return
         self.acl = acl
         # btvirt keeps a peer's IO capability of its first pairing and from the second on does not tell it any more
         acl.pairing_peer_io_capability = hci.IoCapability.DISPLAY_YES_NO
@@ -161,6 +164,13 @@ class Radio:
     def on_acl_lost(self, reason):
         self.acl = None
         self.emit('acl', state='closed', reason=int(reason))
+
+    async def occupy(self, address):
+        """Connects to another phone, for nothing: btvirt passes packets on with the handle that they came with, so a second link
+        of the HF's works only where it is the second of its phone, too."""
+        self.occupying = True
+        await asyncio.wait_for(self.device.connect(address, transport=core.PhysicalTransport.BR_EDR), 20)
+        self.occupying = False
 
     async def reach(self):
         """The ACL link, without pairing."""

@@ -137,21 +137,22 @@ class Bluetoothd:
 class Stage:
     """All of it together."""
 
-    def __init__(self):
+    def __init__(self, ready):
         self.agent, self.service, self.bluetoothd = Agent(), Service(), Bluetoothd()
         self.service.start()
-        self.service.ready()
+        if ready:
+            self.service.ready()
         self.phones, self.said, self.sentence = [], [], 0
 
-    def phone(self, name='phone', **config):
-        phone = Phone(name, config)
+    def phone(self, label='phone', **config):
+        phone = Phone(label, config)
         self.phones.append(phone)
         return phone
 
-    def paired_phone(self, name='phone', **config):
+    def paired_phone(self, label='phone', **config):
         """A phone that was let in, as a person does it, and is connected."""
         self.service.client.open_pairing_window(60)
-        phone = self.phone(name, **config)
+        phone = self.phone(label, **config)
         phone.begin({'connect': True})
         until('a phone asks', self.asks, 40)
         print('the phone asks: %s' % json.dumps(self.asks()))
@@ -233,9 +234,9 @@ class Stage:
                 print(''.join(file.readlines()[-15:]), end='')
 
 
-def play(scenario):
-    """Runs scenario(stage) and ends the process."""
-    stage = Stage()
+def play(scenario, ready=True):
+    """Runs scenario(stage) and ends the process. Not ready: something keeps the phones from being used."""
+    stage = Stage(ready)
     try:
         scenario(stage)
         stage.leave()

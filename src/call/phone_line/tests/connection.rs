@@ -86,6 +86,25 @@ fn a_profile_that_belongs_to_another_program_is_asked_for_once_a_minute_h7() {
 }
 
 #[test]
+fn a_profile_that_nobody_has_any_more_is_taken_at_once_h7() {
+    let mut world = World::new(Memory::default());
+    let taken = |hands_free| Event::Adapter(Adapter { hands_free, ..adapter() });
+    world.report(Event::Up);
+    world.report(taken(true));
+    world.report(Event::ProfileRefused { by: Some("wireplumber".into()), sentence: String::new() });
+    world.wait(10_000);
+    world.report(taken(true));
+    assert_eq!(registrations(&world), 1);
+    world.report(taken(false));
+    assert_eq!(registrations(&world), 2);
+    world.report(Event::ProfileRegistered);
+    world.report(taken(true));
+    world.report(taken(false));
+    world.wait(600_000);
+    assert_eq!((registrations(&world), world.shown.fault.clone()), (2, None));
+}
+
+#[test]
 fn after_a_restart_of_the_host_or_of_the_adapter_everything_is_asked_for_again_h5() {
     let mut world = World::with_phone(Options::default());
     world.report(Event::Down("org.bluez left the bus".into()));
@@ -105,6 +124,25 @@ fn after_a_restart_of_the_host_or_of_the_adapter_everything_is_asked_for_again_h
     world.report(Event::Adapter(adapter()));
     world.wait(2000);
     assert_eq!(world.connects(), 3);
+}
+
+#[test]
+fn a_call_outlives_the_host_and_its_phone_is_still_shown_as_what_it_is() {
+    let mut world = World::with_phone(Options::default());
+    let call = world.talks();
+    world.report(Event::Down("org.bluez left the bus".into()));
+    world.wait(60_000);
+    assert!(fault(&world).contains("left the bus"));
+    let shown = &world.shown.phones[0];
+    assert_eq!((shown.link, shown.paired, shown.voice.is_some()), (PhoneLink::Ready, true, true));
+    assert_eq!((shown.name.name.0.as_str(), world.ended(call)), ("Sam's phone", None));
+    world.breaks(A);
+    world.wait(11_000);
+    assert_eq!(world.ended(call).unwrap().0, PhoneEnd::PhoneLost);
+    assert!(world.shown.phones[0].paired && world.connects() == 1);
+    world.report(Event::Up);
+    world.wait(300);
+    assert_eq!(world.shown.phones, [], "the host that comes does not know it any more");
 }
 
 #[test]
@@ -165,14 +203,19 @@ fn what_the_user_disconnects_stays_so_until_it_comes_by_itself_or_he_wants_it() 
     world.wait(3_600_000);
     assert_eq!((world.connects(), world.sims[&A].linked), (1, false));
     assert_eq!(world.shown.phones[0].link, PhoneLink::Away);
-    world.report(Event::Up);
-    world.wait(1000);
-    assert_eq!(world.shown.phones, []);
-    for event in [Event::Adapter(adapter()), Event::Device(device(A)), Event::ProfileRegistered] {
-        world.report(event);
+    let gone = [Event::DeviceGone(A), Event::AdapterGone("hci0".into()), Event::Down("it ends".into())];
+    for orderly in [false, true] {
+        gone.iter().filter(|_| orderly).for_each(|event| world.report(event.clone()));
+        world.wait(60_000);
+        world.report(Event::Up);
+        world.wait(1000);
+        assert_eq!(world.shown.phones, []);
+        for event in [Event::Adapter(adapter()), Event::Device(device(A)), Event::ProfileRegistered] {
+            world.report(event);
+        }
+        world.wait(60_000);
+        assert_eq!(world.connects(), 1, "nor does a restart of the host change that");
     }
-    world.wait(60_000);
-    assert_eq!(world.connects(), 1, "nor does a restart of the host change that");
     world.sim().linked = true;
     world.input(Input::Linked { phone: A });
     world.wait(300);
@@ -230,6 +273,27 @@ fn a_phone_that_comes_by_itself_or_is_paired_anew_after_a_restart_is_wanted_agai
     paired.wait(60_000);
     assert_eq!((paired.connects(), paired.sims[&A].linked), (1, true));
     assert!(!paired.memory.is_dismissed(A));
+}
+
+#[test]
+fn what_the_user_wants_connected_outlives_a_host_that_ends_in_order_and_not_a_new_pairing() {
+    let mut world = World::with_host(Memory::default());
+    let by_hand = crate::call::phones::PhoneSettings { auto_select: false, ..settings() };
+    world.command(PhoneCommand::Configure(by_hand));
+    world.bring(A, Options::default());
+    world.command(PhoneCommand::Connect { phone: A });
+    assert_eq!(world.connects(), 1);
+    let ends = [Event::DeviceGone(A), Event::AdapterGone("hci0".into()), Event::Down("it ends".into())];
+    let comes = [Event::Up, Event::Adapter(adapter()), Event::Device(device(A)), Event::ProfileRegistered];
+    world.breaks(A);
+    ends.into_iter().chain(comes).for_each(|event| world.report(event));
+    assert_eq!((world.connects(), world.sims[&A].linked), (2, true));
+    world.breaks(A);
+    world.report(Event::DeviceGone(A));
+    world.report(Event::Device(Device { paired: false, connected: true, ..device(A) }));
+    world.report(Event::Device(device(A)));
+    world.wait(60_000);
+    assert_eq!(world.connects(), 2);
 }
 
 #[test]

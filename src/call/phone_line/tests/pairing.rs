@@ -23,6 +23,7 @@ fn outside_the_window_nobody_pairs_and_nothing_is_shown() {
     world.report(Event::Pairing { device: B, ask: PairingAsk::Compare(123_456) });
     world.wait(300);
     assert_eq!((answers(&world), world.shown.pairing.asks.clone()), (vec![false], None));
+    assert_eq!(world.shown.phones, [], "who is connected is no phone yet");
     world.command(PhoneCommand::AnswerPairing { accept: true });
     assert_eq!(answers(&world), [false], "there is nothing to accept");
 }
@@ -38,6 +39,7 @@ fn a_phone_that_pairs_in_the_window_is_shown_accepted_trusted_and_connected() {
     world.wait(300);
     let (name, ask) = world.shown.pairing.asks.clone().unwrap();
     assert_eq!((name.address, ask), (B, PairingAsk::Compare(123_456)));
+    assert_eq!(world.shown.phones.len(), 1);
     world.command(PhoneCommand::AnswerPairing { accept: true });
     assert_eq!(answers(&world), [true]);
     world.report(Event::PairingOver);

@@ -68,6 +68,7 @@ pub(super) fn adapter() -> Adapter {
         blocked: false,
         discoverable: false,
         pairable: false,
+        hands_free: false,
     }
 }
 

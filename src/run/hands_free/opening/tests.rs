@@ -24,6 +24,7 @@ fn opening(folder: &Path) -> Opening {
         blocked: false,
         discoverable: false,
         pairable: false,
+        hands_free: false,
     }));
     for address in [PHONE, OTHER] {
         opening.on_host(&Event::Device(Device {

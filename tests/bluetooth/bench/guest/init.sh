@@ -36,5 +36,5 @@ btmon >"$logs/btmon.log" 2>&1 & btmon=$!
 cd /scenario || finish 125
 eval "set -- $(cat /run-bench/arguments)"
 timeout -k 5 "$(cat /run-bench/limit)" sh ./run.sh "$@"; status=$?
-kill $btmon; wait $btmon 2>/dev/null
+kill $btmon 2>/dev/null; wait $btmon 2>/dev/null
 finish $status
