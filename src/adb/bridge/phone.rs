@@ -140,9 +140,12 @@ impl Phone {
         self.call = None;
         self.number = None;
         self.failed_looks = 0;
-        let waiting =
-            self.pending.take().into_iter().map(|pending| pending.wish).chain(self.waiting.drain(..));
-        for wish in waiting.collect::<Vec<_>>() {
+        if let Some(pending) = self.pending.take() {
+            // Once it was passed on, nobody knows whether it was done.
+            let failure = if pending.stage == Stage::Look { Failure::NoPhone } else { Failure::NoAnswer };
+            self.done(pending.wish.task(), Err(failure));
+        }
+        for wish in std::mem::take(&mut self.waiting) {
             self.done(wish.task(), Err(Failure::NoPhone));
         }
         if let Search::Over(None) = self.search {

@@ -334,15 +334,16 @@ impl Phone {
     }
 
     fn not_dialled(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
+        let surely_not = match failure {
+            // The phone had no chance to begin.
+            Failure::NoPhone | Failure::Unreadable | Failure::ByServer(_) | Failure::ByPhone(_) => true,
+            Failure::Busy | Failure::NoCall | Failure::Overtaken => false,
+            // It shows itself over Bluetooth, or has had its time.
+            Failure::NoAnswer | Failure::NoEffect if self.call.is_some() => return,
+            Failure::NoAnswer | Failure::NoEffect => return self.end_what_may_begin(shared),
+        };
         let unseen = |call: &&mut OwnCall| call.by_adb && call.index.is_none();
         let Some(call) = self.call.as_mut().filter(unseen) else { return };
-        // The phone had no chance to begin.
-        let surely_not = match failure {
-            Failure::NoPhone | Failure::Unreadable | Failure::ByServer(_) | Failure::ByPhone(_) => true,
-            Failure::Busy | Failure::NoCall | Failure::NoAnswer | Failure::NoEffect | Failure::Overtaken => {
-                false
-            }
-        };
         let number = call.number.as_ref().and_then(|number| Number::parse(&number.0).ok());
         if let Some(number) = number.filter(|_| surely_not && call.ending.is_none()) {
             call.by_adb = false;
@@ -351,6 +352,12 @@ impl Phone {
         }
         let end = call.ending.as_ref().map_or(LegEnd::Failed, |ending| ending.end);
         self.finish(shared, PhoneEnd::Leg(end), &format!("ADB: {failure}"));
+    }
+
+    /// Of a call that was given up nothing may begin: nobody would speak. Not where the owner has one.
+    pub(super) fn end_what_may_begin(&mut self, shared: &mut Shared) {
+        let others: Vec<CallState> = self.owners_calls().map(|call| call.state).collect();
+        self.end_by_adb(shared, &others);
     }
 
     fn not_answered(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {

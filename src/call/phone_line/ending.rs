@@ -183,6 +183,9 @@ impl Phone {
         }
         if call.is_unseen_too_long(now) {
             let end = PhoneEnd::Leg(LegEnd::Failed);
+            if call.by_adb {
+                self.end_what_may_begin(shared);
+            }
             self.finish(shared, end, "the phone did not say what became of it");
         }
     }

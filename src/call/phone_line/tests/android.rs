@@ -302,11 +302,37 @@ fn what_adb_surely_did_not_do_is_asked_of_the_phone_over_bluetooth() {
 
 #[test]
 fn what_adb_may_have_done_is_not_done_twice() {
-    for failure in [Failure::Busy, Failure::NoAnswer, Failure::NoEffect, Failure::Overtaken] {
+    for failure in [Failure::Busy, Failure::NoCall, Failure::Overtaken] {
         let mut world = World::with_android(Options::default());
         let call = world.dial("+15550199");
         world.adb_did(Task::Dial, Err(failure));
         assert_eq!((world.end_of(call), world.got("ATD+15550199;")), (Some(leg(LegEnd::Failed)), 0));
+    }
+    for failure in [Failure::NoAnswer, Failure::NoEffect] {
+        let mut world = World::with_android(Options::default());
+        let call = world.dial("+15550199");
+        world.adb_did(Task::Dial, Err(failure.clone()));
+        world.happens(Happening::OwnerDials(Pii("+15550199".into())));
+        world.happens(Happening::OtherAnswers);
+        world.wait(5000);
+        assert!(world.has(&PhoneEvent::Active { call }), "it was dialled all the same");
+
+        let mut world = World::with_android(Options::default());
+        let call = world.dial("+15550199");
+        world.adb_did(Task::Dial, Err(failure.clone()));
+        world.wait(29_000);
+        assert_eq!(world.end_of(call), None);
+        world.wait(2000);
+        assert_eq!((world.end_of(call), world.got("ATD+15550199;")), (Some(leg(LegEnd::Failed)), 0));
+        assert_eq!(world.told_adb(), [dial(), end()], "should it come now, nobody would speak");
+
+        let mut world = World::with_android(Options::default());
+        let call = world.dial("+15550199");
+        world.command(PhoneCommand::Hangup { call });
+        world.wait(6000);
+        assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
+        world.adb_did(Task::Dial, Err(failure));
+        assert_eq!(world.told_adb(), [dial(), end()]);
     }
     let mut world = World::with_android(Options::default());
     let call = world.rings("+15550100");
