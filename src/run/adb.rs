@@ -164,11 +164,11 @@ fn log_event(event: &Event) {
     match event {
         Event::Up { version } => log::info!("the adb server is there (version {version})"),
         Event::Down(why) => log::warn!("no adb server: {why}"),
-        Event::Phone { serial, state: Some(state) } => log::info!("phone {serial} is {}", state.as_str()),
-        Event::Phone { serial, state: None } => log::info!("phone {serial} is unplugged"),
-        Event::Blind { serial, failure } => log::warn!("phone {serial}: {failure}"),
-        Event::Done { serial, task, result: Err(failure) } => {
-            log::warn!("phone {serial}: {task:?} was not done: {failure}");
+        Event::Phone { state: Some(state), .. } => log::info!("a phone at adb is {}", state.as_str()),
+        Event::Phone { state: None, .. } => log::info!("a phone at adb is unplugged"),
+        Event::Blind { failure, .. } => log::warn!("a phone at adb: {failure}"),
+        Event::Done { task, result: Err(failure), .. } => {
+            log::warn!("a phone at adb did not do it ({task:?}): {failure}");
         }
         Event::Address { .. }
         | Event::Call { .. }

@@ -157,9 +157,14 @@ impl Bridge {
     fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Configure(settings) => self.configure(now, settings),
-            Command::Dial { serial, number } => self.wish(serial, Wish::Dial(number)),
-            Command::Answer { serial } => self.wish(serial, Wish::Answer),
-            Command::End { serial } => self.wish(serial, Wish::End),
+            Command::Dial { serial, number } => self.wish(now, serial, Wish::Dial(number)),
+            Command::Answer { serial } => self.wish(now, serial, Wish::Answer),
+            Command::End { serial } => self.wish(now, serial, Wish::End),
+            Command::GiveUp { serial } => {
+                if let Some(phone) = self.phones.get_mut(&serial) {
+                    phone.give_up_dialling();
+                }
+            }
             Command::Watch { serial, on } => {
                 if let Some(phone) = self.phones.get_mut(&serial) {
                     phone.watch(now, on);
@@ -168,10 +173,10 @@ impl Bridge {
         }
     }
 
-    fn wish(&mut self, serial: Serial, wish: Wish) {
+    fn wish(&mut self, now: Instant, serial: Serial, wish: Wish) {
         let used = self.uses(&serial);
         if let Some(phone) = self.phones.get_mut(&serial).filter(|_| used) {
-            phone.wish(wish);
+            phone.wish(now, wish);
         } else {
             let task: Task = wish.task();
             self.tell(Event::Done { serial, task, result: Err(Failure::NoPhone) });
@@ -188,7 +193,11 @@ impl Bridge {
             self.backoff.reset();
             self.look_for_server(now);
         }
+        let chosen = self.settings.serial.clone();
         for (serial, phone) in &mut self.phones {
+            if chosen.as_ref().is_some_and(|chosen| chosen != serial) {
+                phone.drop_wishes();
+            }
             if let Some(address) = self.settings.bindings.get(serial) {
                 phone.bound(address.clone());
             }

@@ -23,6 +23,9 @@ const DIAL_EFFECT_MAX: Duration = Duration::from_secs(10);
 const KEY_EFFECT_MAX: Duration = Duration::from_secs(4);
 /// Commands that wait at most; one more finds the phone busy.
 const WAITING_MAX: usize = 4;
+/// A command that the phone was not told of by then is void: what it was for has changed.
+const DIAL_BEGUN_MAX: Duration = Duration::from_secs(10);
+const KEY_BEGUN_MAX: Duration = Duration::from_secs(5);
 
 /// A question to the phone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +71,13 @@ enum Stage {
 struct Pending {
     wish: Wish,
     stage: Stage,
+    /// The phone is told until then, or not at all.
+    by: Instant,
     before: Option<CallState>,
+    /// Somebody has called since.
+    rang: bool,
+    /// A call that begins now is to be ended.
+    given_up: bool,
 }
 
 enum Search {
@@ -93,7 +102,7 @@ pub(super) struct Phone {
     /// Its dumps have an end that can be told from a cut.
     dumps_have_an_end: bool,
     pending: Option<Pending>,
-    waiting: VecDeque<Wish>,
+    waiting: VecDeque<(Wish, Instant)>,
     pub(super) events: Vec<Event>,
 }
 
@@ -121,9 +130,10 @@ impl Phone {
 
     /// It was plugged in, or stands otherwise with the server.
     pub(super) fn stands(&mut self, now: Instant, state: DeviceState) {
-        self.state = state;
-        self.events.push(Event::Phone { serial: self.serial.clone(), state: Some(state) });
         self.forget();
+        self.state = state;
+        self.watched = false;
+        self.events.push(Event::Phone { serial: self.serial.clone(), state: Some(state) });
         // One look at the beginning: a call may be under way.
         self.look_at = Some(now);
     }
@@ -134,20 +144,54 @@ impl Phone {
         self.events.push(Event::Phone { serial: self.serial.clone(), state: None });
     }
 
+    /// No command is wanted any more.
+    pub(super) fn drop_wishes(&mut self) {
+        let was_told = self.was_told();
+        if let Some(pending) = self.pending.take() {
+            // Nobody knows whether it was done.
+            let failure = if was_told { Failure::NoAnswer } else { Failure::NoPhone };
+            self.done(pending.wish.task(), Err(failure));
+        }
+        for (wish, _) in std::mem::take(&mut self.waiting) {
+            self.done(wish.task(), Err(Failure::NoPhone));
+        }
+    }
+
+    /// The command under way has gone to the phone.
+    fn was_told(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| match pending.stage {
+            Stage::Look => false,
+            Stage::Act => self.asking,
+            Stage::Effect(_) => true,
+        })
+    }
+
+    /// `Command::GiveUp`.
+    pub(super) fn give_up_dialling(&mut self) {
+        let dials = |wish: &Wish| matches!(wish, Wish::Dial(_));
+        let was_told = self.was_told();
+        let mut given_up = self.waiting.iter().filter(|(wish, _)| dials(wish)).count();
+        self.waiting.retain(|(wish, _)| !dials(wish));
+        match self.pending.as_mut().filter(|pending| dials(&pending.wish)) {
+            Some(pending) if was_told => pending.given_up = true,
+            Some(_) => {
+                self.pending = None;
+                given_up += 1;
+            }
+            None => {}
+        }
+        for _ in 0..given_up {
+            self.done(Task::Dial, Err(Failure::Overtaken));
+        }
+    }
+
     fn forget(&mut self) {
+        self.drop_wishes();
         self.asking = false;
         self.refining = false;
         self.call = None;
         self.number = None;
         self.failed_looks = 0;
-        if let Some(pending) = self.pending.take() {
-            // Once it was passed on, nobody knows whether it was done.
-            let failure = if pending.stage == Stage::Look { Failure::NoPhone } else { Failure::NoAnswer };
-            self.done(pending.wish.task(), Err(failure));
-        }
-        for wish in std::mem::take(&mut self.waiting) {
-            self.done(wish.task(), Err(Failure::NoPhone));
-        }
         if let Search::Over(None) = self.search {
             self.search = Search::Place(0);
         }
@@ -167,13 +211,13 @@ impl Phone {
         self.look_at = if on { Some(now) } else { self.look_at.filter(|_| self.pace().is_some()) };
     }
 
-    pub(super) fn wish(&mut self, wish: Wish) {
+    pub(super) fn wish(&mut self, now: Instant, wish: Wish) {
         if self.state != DeviceState::Online {
             self.done(wish.task(), Err(Failure::NoPhone));
         } else if self.waiting.len() >= WAITING_MAX {
             self.done(wish.task(), Err(Failure::Busy));
         } else {
-            self.waiting.push_back(wish);
+            self.waiting.push_back((wish, now));
         }
     }
 
@@ -197,14 +241,20 @@ impl Phone {
             return Some(Ask::Refine);
         }
         let may_begin = self.pending.as_ref().is_none_or(|pending| matches!(pending.stage, Stage::Effect(_)));
-        if may_begin && let Some(wish) = self.waiting.pop_front() {
+        if may_begin && let Some((wish, since)) = self.waiting.pop_front() {
             if let Some(overtaken) = self.pending.take() {
                 self.done(overtaken.wish.task(), Err(Failure::Overtaken));
             }
-            self.pending = Some(Pending { wish, stage: Stage::Look, before: None });
+            let max = if matches!(wish, Wish::Dial(_)) { DIAL_BEGUN_MAX } else { KEY_BEGUN_MAX };
+            let (stage, by) = (Stage::Look, since + max);
+            self.pending = Some(Pending { wish, stage, by, before: None, rang: false, given_up: false });
         }
         match &self.pending {
             Some(Pending { stage: Stage::Look, .. }) => return Some(Ask::Look),
+            Some(Pending { stage: Stage::Act, by, .. }) if now >= *by => {
+                self.finish(now, Err(Failure::NoPhone));
+                return self.choose(now);
+            }
             Some(Pending { stage: Stage::Act, wish, .. }) => {
                 return Some(Ask::Act(match wish {
                     Wish::Dial(number) => shell::dial(number),
@@ -230,7 +280,13 @@ impl Phone {
             Listen::Registry(dump) => self.looked(now, dump, end),
             Listen::Telecom(dump) => {
                 self.refining = false;
-                self.seen(now, dump.state().unwrap_or(CallState::OffHook));
+                match end {
+                    End::Whole => self.seen(now, dump.state().unwrap_or(CallState::OffHook)),
+                    End::Refused(words) => {
+                        self.not_seen(now, words.map_or(Failure::NoAnswer, Failure::ByServer));
+                    }
+                    End::Cut => self.not_seen(now, Failure::NoAnswer),
+                }
             }
             Listen::Address(finder) => self.searched(finder.found().cloned()),
             Listen::Said(said) => self.acted(now, &String::from_utf8_lossy(&said), end),
@@ -325,9 +381,14 @@ impl Phone {
         if pending.stage == Stage::Look {
             pending.before = state;
         }
+        pending.rang |= matches!(state, Some(CallState::Incoming | CallState::Waiting));
         let verdict = match pending.stage {
             Stage::Look => permitted(&pending.wish, state),
             Stage::Effect(by) => match effect(&pending.wish, pending.before, state) {
+                // It may as well be the call that came in.
+                Some(Ok(())) if pending.rang && matches!(pending.wish, Wish::Dial(_)) => {
+                    Some(Err(Failure::Busy))
+                }
                 Some(result) => Some(result),
                 None if now >= by => Some(Err(Failure::NoEffect)),
                 None => return,
@@ -342,6 +403,9 @@ impl Phone {
 
     fn finish(&mut self, now: Instant, result: Result<(), Failure>) {
         if let Some(pending) = self.pending.take() {
+            if pending.given_up && result.is_ok() {
+                self.waiting.push_front((Wish::End, now));
+            }
             self.done(pending.wish.task(), result);
         }
         self.look_again(now);
@@ -384,6 +448,7 @@ impl Phone {
 fn permitted(wish: &Wish, state: Option<CallState>) -> Option<Result<(), Failure>> {
     let refusal = match (wish, state) {
         (Wish::End, Some(CallState::Idle)) => return Some(Ok(())),
+        (Wish::End, Some(CallState::Waiting)) => Failure::Busy,
         // Ending what cannot be seen does no harm beyond a dark screen; a call that goes on costs money.
         (Wish::End, _)
         | (Wish::Dial(_), Some(CallState::Idle))
@@ -406,13 +471,13 @@ fn effect(wish: &Wish, before: Option<CallState>, state: Option<CallState>) -> O
         Wish::End => {
             state == CallState::Idle
                 || match before? {
-                    CallState::Waiting => state != CallState::Waiting,
                     CallState::Active => state == CallState::Held,
                     CallState::Idle
                     | CallState::Incoming
                     | CallState::Dialing
                     | CallState::Alerting
                     | CallState::Held
+                    | CallState::Waiting
                     | CallState::OffHook => false,
                 }
         }

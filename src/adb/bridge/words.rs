@@ -53,8 +53,14 @@ pub enum Command {
         /// Which phone.
         serial: Serial,
     },
-    /// Refuse or end the call.
+    /// Refuse or end the call, if no other one waits.
     End {
+        /// Which phone.
+        serial: Serial,
+    },
+    /// The call that is being dialled is no longer wanted: if the phone was not told of it, it is not dialled; if it
+    /// was, it is ended once it begins.
+    GiveUp {
         /// Which phone.
         serial: Serial,
     },
@@ -163,7 +169,7 @@ pub enum Event {
 /// Why something was not done, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// It is not plugged in, not ready, or not the one that is used.
+    /// It is not plugged in, not ready (in time), or not the one that is used. It was not told of the command.
     #[error("the phone is not there")]
     NoPhone,
     /// It has a call, or too many commands wait.

@@ -3,6 +3,9 @@
 use crate::adb::registry::CallState;
 use crate::base::Number;
 
+/// What `am start` says before anything has begun.
+const STARTING: &str = "Starting: Intent { act=android.intent.action.CALL dat=tel:xxxxxxxxxx }\n";
+
 /// Which shape its dumps have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Android {
@@ -31,6 +34,8 @@ pub struct Model {
     pub bluetooth_address: Option<String>,
     /// Keys do nothing.
     pub ignores_keys: bool,
+    /// It takes the number, and begins later, or never.
+    pub dials_late: bool,
     /// The telephone program may not be started.
     pub refuses_to_dial: bool,
     /// The shell may not see calls.
@@ -114,6 +119,7 @@ impl Phone {
             (_, Some(_)) if self.model.refuses_to_dial => {
                 "java.lang.SecurityException: Permission Denial: starting Intent { }\n".into()
             }
+            (_, Some(_)) if self.model.dials_late => STARTING.into(),
             (_, Some(number)) => self.dial(number),
             _ if command.starts_with("getprop ") => "\n".into(),
             _ => format!("/system/bin/sh: {}: not found\n", command.split(' ').next().unwrap_or_default()),
@@ -144,7 +150,7 @@ impl Phone {
         if Number::parse(&number).is_ok() {
             self.calls.push(Call { state: CallState::Dialing, number: number.into_owned() });
         }
-        "Starting: Intent { act=android.intent.action.CALL dat=tel:xxxxxxxxxx }\n".into()
+        STARTING.into()
     }
 
     /// `PreciseCallState` of the first call in one of these states.

@@ -107,7 +107,7 @@ impl Androids {
         used.then(|| phones::Adb {
             version: self.version,
             fault: self.fault.clone().or_else(no_serial),
-            phones: self.seen.iter().map(phone).collect(),
+            phones: self.seen.iter().filter(|(serial, _)| self.uses(serial)).map(phone).collect(),
         })
     }
 }
@@ -125,7 +125,7 @@ impl PhoneLine {
             }
             adb::Event::Phone { serial, state } => {
                 // Whatever was known of it, it may be told anew.
-                self.unbind(&serial);
+                self.unbind(now, &serial);
                 let before = self.androids.seen.remove(&serial);
                 if let Some(state) = state {
                     let address = before.and_then(|before| before.address);
@@ -148,7 +148,7 @@ impl PhoneLine {
                     seen.call = None;
                     seen.fault = Some(bounded(&failure.to_string()));
                 }
-                self.with_android(&serial, Phone::android_lost);
+                self.with_android(&serial, |phone, shared| phone.android_lost(now, shared));
             }
             adb::Event::Done { serial, task, result } => {
                 let call = self.androids.seen.get(&serial).and_then(|seen| seen.call);
@@ -171,20 +171,19 @@ impl PhoneLine {
             return;
         };
         seen.address = Some(phone);
-        if !self.shared.settings.bindings.contains_key(serial.as_str()) {
+        // An address of the network may be another phone's tomorrow.
+        let of_the_phone = !serial.as_str().contains(':') && !serial.as_str().starts_with("emulator-");
+        if of_the_phone && !self.shared.settings.bindings.contains_key(serial.as_str()) {
             self.shared.tell(PhoneEvent::Bound { serial: serial.to_string(), phone });
         }
     }
 
-    fn unbind(&mut self, serial: &Serial) {
-        self.with_android(serial, |phone, shared| {
-            phone.android_lost(shared);
-            phone.android = None;
-        });
+    fn unbind(&mut self, now: Instant, serial: &Serial) {
+        self.with_android(serial, |phone, shared| phone.free_android(now, shared));
     }
 
     /// Finds for every phone whether it is reached over the bridge, now.
-    pub(super) fn bind_androids(&mut self) {
+    pub(super) fn bind_androids(&mut self, now: Instant) {
         let settings = &self.shared.settings;
         let mut freed = Vec::new();
         for phone in self.phones.values_mut() {
@@ -201,7 +200,7 @@ impl PhoneLine {
         }
         for phone in freed {
             if let Some(phone) = self.phones.get_mut(&phone) {
-                phone.android_lost(&mut self.shared);
+                phone.free_android(now, &mut self.shared);
                 let serial = self.androids.serial_of(phone.address, &self.shared.settings, None);
                 phone.android = serial.map(Android::new);
             }
@@ -259,9 +258,9 @@ impl Phone {
     }
 
     fn on_android_number(&mut self, shared: &mut Shared, number: &Pii<Number>) {
-        let Some(call) = self.call.as_mut().filter(|call| call.incoming && call.number.is_none()) else {
-            return;
-        };
+        let rings_alone = self.owners_calls().next().is_none();
+        let nameless = |call: &&mut OwnCall| call.state == CallState::Incoming && call.number.is_none();
+        let Some(call) = self.call.as_mut().filter(|call| rings_alone && nameless(call)) else { return };
         call.number = Some(Pii(number.0.as_str().to_owned()));
         if call.told && call.ending.is_none() {
             let (call, remote) = (call.id, remote_party(call.number.as_ref()));
@@ -280,11 +279,14 @@ impl Phone {
         if may_yet_dial || lists_calls {
             return;
         }
+        let was_active = call.active_since.is_some();
         let state = match state {
             adb::CallState::Idle if call.index.is_some() => {
                 return self.on_call_over(now, shared, ANDROID_INDEX);
             }
             adb::CallState::Idle | adb::CallState::Incoming | adb::CallState::Waiting => return,
+            // A look that saw less than the one before.
+            adb::CallState::Dialing | adb::CallState::Alerting if was_active => return,
             adb::CallState::Dialing => CallState::Dialing,
             adb::CallState::Alerting => CallState::Alerting,
             adb::CallState::Active | adb::CallState::OffHook => CallState::Active,
@@ -292,6 +294,10 @@ impl Phone {
         };
         let seen = Call { index: ANDROID_INDEX, incoming: false, state, number: None };
         self.on_call(now, shared, &seen);
+        if state == CallState::Active && !was_active && !self.voice.is_open() {
+            // The connection asks for the audio of calls that the phone lists.
+            self.fetch(now);
+        }
     }
 
     fn on_adb_done(
@@ -306,16 +312,13 @@ impl Phone {
         match task {
             Task::Dial => {
                 android.dialling = false;
-                let serial = android.serial.clone();
-                match (failure, &self.call) {
-                    (Some(failure), _) => self.not_dialled(now, shared, &failure),
-                    (None, Some(call)) if call.by_adb => {
+                match failure {
+                    Some(failure) => self.not_dialled(now, shared, &failure),
+                    None => {
                         if let Some(state) = seen {
                             self.on_android_call(now, shared, state);
                         }
                     }
-                    // It was given up here before the phone had begun.
-                    (None, _) => shared.adb(adb::Command::End { serial }),
                 }
             }
             Task::Answer => {
@@ -342,27 +345,50 @@ impl Phone {
             Failure::NoAnswer | Failure::NoEffect if self.call.is_some() => return,
             Failure::NoAnswer | Failure::NoEffect => return self.end_what_may_begin(shared),
         };
+        let has_calls = self.has_calls();
         let unseen = |call: &&mut OwnCall| call.by_adb && call.index.is_none();
         let Some(call) = self.call.as_mut().filter(unseen) else { return };
         let number = call.number.as_ref().and_then(|number| Number::parse(&number.0).ok());
-        if let Some(number) = number.filter(|_| surely_not && call.ending.is_none()) {
-            call.by_adb = false;
+        let may_ask = call.ending.is_none() && call.lost.is_none() && !has_calls;
+        if let Some(number) = number.filter(|_| surely_not && may_ask) {
+            call.dialled_again(now);
             self.fault_of_adb("dial", failure);
             return self.ask(now, Command::Dial(number));
         }
-        let end = call.ending.as_ref().map_or(LegEnd::Failed, |ending| ending.end);
-        self.finish(shared, PhoneEnd::Leg(end), &format!("ADB: {failure}"));
+        let detail = format!("ADB: {failure}");
+        let ending = call.ending.as_ref().map(|ending| (ending.end, ending.detail));
+        let (end, detail) = ending.unwrap_or((LegEnd::Failed, &detail));
+        self.finish(shared, PhoneEnd::Leg(end), detail);
     }
 
     /// Of a call that was given up nothing may begin: nobody would speak. Not where the owner has one.
     pub(super) fn end_what_may_begin(&mut self, shared: &mut Shared) {
+        if let Some(android) = self.android.as_ref().filter(|android| android.dialling) {
+            return shared.adb(adb::Command::GiveUp { serial: android.serial.clone() });
+        }
         let others: Vec<CallState> = self.owners_calls().map(|call| call.state).collect();
         self.end_by_adb(shared, &others);
     }
 
     fn not_answered(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
-        if !self.call.as_ref().is_some_and(OwnCall::is_being_answered) {
+        let Some(call) = self.call.as_ref().filter(|call| call.is_being_answered() && call.ending.is_none())
+        else {
             return;
+        };
+        if call.state != CallState::Incoming {
+            // Somebody has taken it: the key, unless it was surely not pressed.
+            return match failure {
+                Failure::NoAnswer | Failure::NoEffect => self.on_answered(),
+                Failure::NoPhone
+                | Failure::Busy
+                | Failure::NoCall
+                | Failure::Unreadable
+                | Failure::ByServer(_)
+                | Failure::ByPhone(_)
+                | Failure::Overtaken => {
+                    self.leave_call(shared, PhoneEnd::OwnerAnswered, "taken on the handset");
+                }
+            };
         }
         let other_calls = self.owners_calls().next().is_some() || *failure == Failure::Busy;
         if other_calls {
@@ -383,11 +409,25 @@ impl Phone {
     }
 
     /// It is not reached over the bridge any more, or says nothing there.
-    fn android_lost(&mut self, shared: &mut Shared) {
+    fn android_lost(&mut self, now: Instant, shared: &mut Shared) {
         if self.call.as_ref().is_some_and(|call| call.index == Some(ANDROID_INDEX)) {
+            // Nobody here would see its end.
+            self.ask(now, Command::Hangup);
             let detail =
                 "the phone is no longer reached over ADB, and tells nothing of the call over Bluetooth";
             self.leave_call(shared, PhoneEnd::PhoneLost, detail);
+        }
+    }
+
+    /// It is commanded over Bluetooth from now on.
+    fn free_android(&mut self, now: Instant, shared: &mut Shared) {
+        self.android_lost(now, shared);
+        let Some(android) = self.android.take() else { return };
+        if android.watched {
+            shared.adb(adb::Command::Watch { serial: android.serial, on: false });
+        }
+        if android.answering {
+            self.not_answered(now, shared, &Failure::NoAnswer);
         }
     }
 

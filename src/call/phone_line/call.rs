@@ -119,6 +119,12 @@ impl Call {
         self.answer == Answer::Asked
     }
 
+    /// Once more, over Bluetooth; with the time that this takes.
+    pub(super) fn dialled_again(&mut self, now: Instant) {
+        self.by_adb = false;
+        self.since = now;
+    }
+
     /// Its audio goes over the voice link.
     pub(super) fn is_here(&self) -> bool {
         self.is_active() && self.at == Place::Agent && self.ending.is_none()
@@ -207,7 +213,8 @@ impl Phone {
     /// The phone's list has this call, new or changed.
     pub(super) fn on_call(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
         let Some(call) = &mut self.call else { return };
-        if call.index == Some(ANDROID_INDEX) && new.index != ANDROID_INDEX && call.matches(new) {
+        let listed = new.index != ANDROID_INDEX && new.state != CallState::Held;
+        if call.index == Some(ANDROID_INDEX) && listed && call.matches(new) {
             // Now the phone tells of it over Bluetooth too, and sooner than any look would.
             call.index = None;
         }
@@ -233,8 +240,6 @@ impl Phone {
     }
 
     fn update(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
-        // A key that was pressed there has no answer here but what it does.
-        let key_pressed = self.android.as_ref().is_some_and(|android| android.answering);
         let Some(call) = &mut self.call else { return };
         call.state = new.state;
         call.over = None;
@@ -246,9 +251,6 @@ impl Phone {
             }
         }
         let up = matches!(new.state, CallState::Active | CallState::Held);
-        if up && key_pressed && call.answer == Answer::Asked {
-            call.answer = Answer::Taken;
-        }
         let not_here = matches!(call.answer, Answer::No | Answer::Refused);
         if up && call.incoming && not_here {
             let detail = "taken on the handset";

@@ -411,7 +411,7 @@ impl PhoneLine {
     fn settle(&mut self, now: Instant) {
         self.radio.settle(now, &mut self.shared, &self.phones);
         self.window.settle(now, &mut self.shared);
-        self.bind_androids();
+        self.bind_androids(now);
         for phone in self.phones.values_mut() {
             phone.settle(now, &mut self.shared);
         }

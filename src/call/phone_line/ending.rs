@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::android::ANDROID_INDEX;
 use super::call::{Answer, Call};
 use super::core::Shared;
 use super::phone::Phone;
@@ -23,7 +24,7 @@ const REFUSED_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) end: LegEnd,
-    detail: &'static str,
+    pub(super) detail: &'static str,
     pub(super) tries: u8,
     pub(super) by: Instant,
 }
@@ -128,6 +129,10 @@ impl Phone {
             self.call = None;
         } else if call.ending.is_none() {
             call.ending = Some(Ending { end, detail, tries: 0, by: now + HANG_UP_MAX });
+            let out_of_sight = call.index.is_none() && (call.by_adb || call.lost.is_some());
+            if out_of_sight {
+                self.end_what_may_begin(shared);
+            }
             self.end_again(now, shared);
         }
     }
@@ -141,7 +146,12 @@ impl Phone {
         let (Some(ending), Some(index)) = (&mut call.ending, call.index) else { return };
         ending.tries += 1;
         ending.by = now + HANG_UP_MAX;
-        match way_out(call.state, &others, releases_one) {
+        let way_out = match index {
+            // No command of Bluetooth's names it.
+            ANDROID_INDEX => WayOut::HangUp,
+            _ => way_out(call.state, &others, releases_one),
+        };
+        match way_out {
             WayOut::HangUp => {
                 let first = ending.tries == 1;
                 let by_adb = first && self.end_by_adb(shared, &others);
@@ -244,7 +254,8 @@ impl Phone {
 
     /// Nothing more is done about the call; it may go on on the phone.
     pub(super) fn leave_call(&mut self, shared: &mut Shared, end: PhoneEnd, detail: &str) {
-        self.left.extend(self.call.as_ref().and_then(|call| call.index));
+        let listed = |index: &u8| *index != ANDROID_INDEX;
+        self.left.extend(self.call.as_ref().and_then(|call| call.index).filter(listed));
         self.finish(shared, end, detail);
     }
 

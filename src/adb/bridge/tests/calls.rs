@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{World, serial};
 use crate::adb::sim::{Android, Model, Phone};
-use crate::adb::{CallState, DeviceState, Event, Failure, Task};
+use crate::adb::{CallState, Command, DeviceState, Event, Failure, Settings, Task};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LOOK: &str = "dumpsys telephony.registry";
@@ -124,15 +124,90 @@ fn a_call_that_comes_in_is_answered_and_nothing_is_pressed_when_none_does() {
 }
 
 #[test]
-fn a_waiting_call_is_never_answered_into_the_owners_call_and_can_be_refused() {
+fn a_waiting_call_is_never_answered_into_the_owners_call_nor_refused_for_another_ones_sake() {
     let mut world = World::with(Phone::default());
     world.phone().turns(CallState::Active);
     world.phone().called_by("0302");
     world.answer();
     assert_eq!(world.done(), [(Task::Answer, Err(Failure::Busy))]);
     world.end();
-    assert_eq!(world.done(), [(Task::End, Ok(()))]);
-    assert_eq!(world.phone().call(), Some((CallState::Active, "")));
+    assert_eq!(world.done(), [(Task::End, Err(Failure::Busy))]);
+    assert_eq!(world.phone().calls().count(), 2);
+}
+
+#[test]
+fn a_dial_that_is_given_up_is_not_begun_or_is_ended_once_it_begins() {
+    let give_up = |world: &mut World| world.command(Command::GiveUp { serial: serial("A") });
+    let mut world = World::with(Phone::default());
+    world.silent = true;
+    world.dial();
+    world.dial();
+    give_up(&mut world);
+    world.silent = false;
+    world.wait(20 * SECOND);
+    assert_eq!(world.done(), [(Task::Dial, Err(Failure::Overtaken)), (Task::Dial, Err(Failure::Overtaken))]);
+    assert!(!world.said().iter().any(|said| said.starts_with("am ")), "the phone was not told");
+
+    let mut world = World::with(Phone::default());
+    world.phone().model.dials_late = true;
+    world.dial();
+    give_up(&mut world);
+    assert_eq!(world.done(), []);
+    world.phone().turns(CallState::Dialing);
+    world.wait(5 * SECOND);
+    assert_eq!(world.done(), [(Task::Dial, Ok(())), (Task::End, Ok(()))]);
+    assert_eq!(world.phone().calls().count(), 0);
+}
+
+#[test]
+fn a_call_that_came_in_meanwhile_is_not_taken_for_the_one_that_was_dialled() {
+    let mut world = World::with(Phone::default());
+    world.phone().model.dials_late = true;
+    world.dial();
+    world.phone().called_by("0301");
+    world.wait(SECOND);
+    world.phone().turns(CallState::Active);
+    world.wait(SECOND);
+    assert_eq!(world.done(), [(Task::Dial, Err(Failure::Busy))]);
+}
+
+#[test]
+fn whether_a_command_was_done_is_not_known_once_it_was_passed_on() {
+    let gone = |passed_on: bool| {
+        let mut world = World::with(Phone::default());
+        world.phone().model.dials_late = true;
+        world.silent = !passed_on;
+        world.dial();
+        world.end();
+        world.server.unplug("A");
+        world.silent = false;
+        world.settle();
+        world.done()
+    };
+    assert_eq!(gone(false)[..], [(Task::Dial, Err(Failure::NoPhone)), (Task::End, Err(Failure::NoPhone))]);
+    let mut world = World::with(Phone::default());
+    world.phone().model.dials_late = true;
+    world.dial();
+    world.command(Command::Configure(Settings {
+        enabled: true,
+        serial: Some(serial("B")),
+        ..Settings::default()
+    }));
+    assert_eq!(world.done(), [(Task::Dial, Err(Failure::NoAnswer))], "it may begin yet");
+}
+
+#[test]
+fn a_command_that_the_phone_was_not_told_of_in_time_is_void() {
+    let mut world = World::with(Phone::default());
+    world.silent = true;
+    world.dial();
+    world.wait(4 * SECOND);
+    world.wait(4 * SECOND);
+    world.end();
+    world.wait(30 * SECOND);
+    world.silent = false;
+    world.wait(30 * SECOND);
+    assert!(!world.said().iter().any(|said| said.starts_with("am ") || said.starts_with("input")));
 }
 
 #[test]

@@ -78,6 +78,10 @@ fn end() -> adb::Command {
     adb::Command::End { serial: serial() }
 }
 
+fn give_up() -> adb::Command {
+    adb::Command::GiveUp { serial: serial() }
+}
+
 fn leg(end: LegEnd) -> PhoneEnd {
     PhoneEnd::Leg(end)
 }
@@ -165,9 +169,11 @@ fn a_phone_that_does_nothing_over_bluetooth_is_dialled_answered_and_ended_over_a
     assert_eq!(world.told_adb(), [answer()]);
     world.happens(Happening::OwnerAnswers);
     world.wait(5000);
-    assert_eq!(world.end_of(call), None, "the key was ours: nobody took it on the handset");
-    assert!(world.has(&PhoneEvent::Active { call }));
+    assert_eq!(world.end_of(call), None, "the key may be ours");
+    assert!(!world.has(&PhoneEvent::Active { call }));
     world.adb_did(Task::Answer, Ok(()));
+    world.wait(5000);
+    assert!(world.has(&PhoneEvent::Active { call }));
     let forbidden = ["ATD", "ATA", "AT+CHUP"];
     let got = &world.sims[&A].got;
     assert!(got.iter().all(|line| !forbidden.iter().any(|word| line.starts_with(word))), "{got:?}");
@@ -190,7 +196,7 @@ fn a_phone_is_looked_at_while_there_is_a_call_of_ours_and_again_when_it_is_plugg
         serial: serial(),
         address: adb::BluetoothAddress::parse(&A.to_string()).unwrap(),
     });
-    assert_eq!(looks(&mut world), [true]);
+    assert_eq!(looks(&mut world), [false, true], "another one may have its serial number");
     world.happens(Happening::Over);
     assert_eq!((looks(&mut world), world.end_of(call)), (vec![false], Some(leg(LegEnd::Cancelled))));
 }
@@ -332,7 +338,7 @@ fn what_adb_may_have_done_is_not_done_twice() {
         world.wait(6000);
         assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
         world.adb_did(Task::Dial, Err(failure));
-        assert_eq!(world.told_adb(), [dial(), end()]);
+        assert_eq!(world.told_adb(), [dial(), give_up(), end()]);
     }
     let mut world = World::with_android(Options::default());
     let call = world.rings("+15550100");
@@ -353,12 +359,12 @@ fn a_call_that_was_given_up_before_the_phone_had_dialled_is_ended_when_it_has() 
     world.command(PhoneCommand::Hangup { call });
     world.wait(6000);
     assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
-    assert_eq!(world.told_adb(), [dial()]);
+    assert_eq!(world.told_adb(), [dial(), give_up()]);
     let second = world.dial("+15550199");
     assert_eq!(world.end_of(second), Some(leg(LegEnd::Failed)), "the first one may yet come");
     world.adb_sees(Seen::Dialing);
     world.adb_did(Task::Dial, Ok(()));
-    assert_eq!(world.told_adb(), [end()]);
+    assert_eq!(world.told_adb(), [], "the bridge ends it by itself");
     world.dial("+15550199");
     assert_eq!(world.told_adb(), [dial()]);
 }
@@ -436,6 +442,106 @@ impl World {
         self.command(PhoneCommand::Configure(by_adb()));
         self.dial("+15550199")
     }
+}
+
+#[test]
+fn bluetooth_is_not_asked_to_dial_beside_a_call_nor_when_it_is_away_and_has_its_own_time() {
+    let mut world = World::with_android(Options::default());
+    let call = world.dial("+15550199");
+    world.happens(super::world::called("+15550111"));
+    world.happens(Happening::OwnerAnswers);
+    world.adb_did(Task::Dial, Err(Failure::Unreadable));
+    assert_eq!((world.end_of(call), world.got("ATD+15550199;")), (Some(leg(LegEnd::Failed)), 0));
+
+    let mut world = World::with_android(Options::default());
+    world.sim().near = false;
+    let call = world.dial("+15550199");
+    world.breaks(A);
+    world.adb_did(Task::Dial, Err(Failure::Unreadable));
+    assert_eq!(world.end_of(call), Some(leg(LegEnd::Failed)));
+
+    let mut world = World::with_android(deaf());
+    world.sim().deaf_to.push("ATD");
+    let call = world.dial("+15550199");
+    world.wait(20_000);
+    world.adb_did(Task::Dial, Err(Failure::Unreadable));
+    world.wait(4000);
+    assert_eq!((world.got("ATD+15550199;"), world.end_of(call)), (1, None));
+    world.wait(12_000);
+    assert_eq!(world.end_of(call), Some(leg(LegEnd::Failed)));
+}
+
+#[test]
+fn who_picked_up_is_known_by_whether_the_key_was_pressed() {
+    for (failure, ours) in [
+        (Failure::Busy, false),
+        (Failure::NoPhone, false),
+        (Failure::NoAnswer, true),
+        (Failure::NoEffect, true),
+    ] {
+        let mut world = World::with_android(Options::default());
+        let call = world.rings("+15550100");
+        world.command(PhoneCommand::Answer { call });
+        world.happens(Happening::OwnerAnswers);
+        world.adb_did(Task::Answer, Err(failure));
+        world.wait(5000);
+        assert_eq!(world.has(&PhoneEvent::Active { call }), ours);
+        assert_eq!(world.end_of(call), (!ours).then_some(PhoneEnd::OwnerAnswered));
+        assert_eq!(world.got("ATA"), 0);
+    }
+}
+
+#[test]
+fn a_call_that_is_being_refused_is_not_taken_after_all() {
+    let mut world = World::with_android(Options::default());
+    let call = world.rings("+15550100");
+    world.command(PhoneCommand::Answer { call });
+    world.command(PhoneCommand::Hangup { call });
+    world.adb_did(Task::Answer, Err(Failure::Overtaken));
+    assert_eq!((world.got("ATA"), world.told_adb()), (0, vec![answer(), end()]));
+}
+
+#[test]
+fn settings_that_free_a_phone_in_the_middle_of_an_answer_have_it_answered_over_bluetooth() {
+    let mut world = World::with_android(Options::default());
+    let call = world.rings("+15550100");
+    world.command(PhoneCommand::Answer { call });
+    world.command(PhoneCommand::Configure(PhoneSettings { adb_serial: Some("OTHER".into()), ..by_adb() }));
+    assert_eq!(world.got("ATA"), 1);
+    assert!(world.adb.iter().any(|told| matches!(told, adb::Command::Watch { on: false, .. })));
+    world.wait(1000);
+    assert!(world.has(&PhoneEvent::Active { call }));
+}
+
+#[test]
+fn a_second_call_that_only_adb_shows_is_followed_as_the_first_was() {
+    let mut world = World::with_android(deaf());
+    for _ in 0..2 {
+        let call = world.dial("+15550199");
+        world.adb_sees(Seen::Dialing);
+        world.adb_did(Task::Dial, Ok(()));
+        world.adb_sees(Seen::Active);
+        world.wait(5000);
+        assert!(world.has(&PhoneEvent::Active { call }));
+        world.adb_sees(Seen::Dialing);
+        assert_eq!(world.end_of(call), None, "a look that saw less");
+        world.adb_says(adb::Event::Blind { serial: serial(), failure: Failure::Unreadable });
+        assert_eq!(world.end_of(call), Some(PhoneEnd::PhoneLost));
+        world.adb_sees(Seen::Idle);
+        world.wait(60_000);
+    }
+    assert_eq!(world.got("AT+CHUP"), 2);
+}
+
+#[test]
+fn a_call_whose_phone_is_away_is_ended_over_adb() {
+    let mut world = World::with_android(Options::default());
+    let call = world.talks_by_key();
+    world.told_adb();
+    world.sim().near = false;
+    world.breaks(A);
+    world.command(PhoneCommand::Hangup { call });
+    assert_eq!(world.told_adb(), [end()]);
 }
 
 #[test]
