@@ -1,6 +1,7 @@
 //! The line against simulated phones, in virtual time.
 
 mod android;
+mod android_doubt;
 mod audio;
 mod calls;
 mod connection;
