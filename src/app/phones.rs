@@ -86,6 +86,7 @@ fn remembered(path: &Path) -> Memory {
 }
 
 #[cfg(not(feature = "bluez"))]
+#[expect(clippy::unnecessary_wraps, reason = "with Bluetooth it can fail")]
 pub(super) fn start(
     _: &Spawner,
     _: &Environment,
