@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::wifi::{self, Band};
+
 /// Real-time priority, whatever the limits say (capability 23, CAP_SYS_NICE).
 const CAP_SYS_NICE: u64 = 1 << 23;
 
@@ -97,11 +99,26 @@ pub struct Bluetooth {
     pub soft_blocked: bool,
     /// One is blocked by a switch.
     pub hard_blocked: bool,
-    /// This is a Raspberry Pi whose own chip is the radio, on a serial line.
-    pub on_pi_uart: bool,
-    /// A Wi-Fi interface that is connected: `wlan0`.
-    pub wifi: Option<String>,
+    /// What the radios are, as far as the way of voice depends on it.
+    pub chip: Chip,
+    /// A Wi-Fi interface that is connected: `wlan0`, and its band where the driver tells it.
+    pub wifi: Option<(String, Option<Band>)>,
 }
+
+/// Where a radio sends the sound of voice links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chip {
+    /// To this machine: it is an adapter like others.
+    #[default]
+    Adapter,
+    /// To its own pins, until it is told otherwise: the chip of a Raspberry Pi, on a serial line.
+    OfPi,
+    /// The chip of a Raspberry Pi 5 and its kin, which were seen to need no telling.
+    OfPi5,
+}
+
+/// Models whose chip sends voice to the machine by itself, behind `Raspberry Pi `.
+const PI_5_MODELS: [&str; 3] = ["5", "500", "Compute Module 5"];
 
 /// How it is now.
 pub fn bluetooth() -> Bluetooth {
@@ -127,7 +144,8 @@ fn bluetooth_below(root: &Path) -> Bluetooth {
     let found = entries("sys/class/bluetooth");
     // `hci0:11` is a connection, not a radio.
     let adapters: Vec<String> = found.iter().filter_map(name).filter(|name| !name.contains(':')).collect();
-    let is_pi = text(&root.join("proc/device-tree/model")).starts_with("Raspberry Pi");
+    let model = text(&root.join("proc/device-tree/model"));
+    let pi = model.strip_prefix("Raspberry Pi ").map(|model| model.trim_end_matches('\0'));
     let on_serial = |adapter: &String| {
         fs::canonicalize(root.join("sys/class/bluetooth").join(adapter))
             .is_ok_and(|path| path.to_string_lossy().contains("serial"))
@@ -135,13 +153,24 @@ fn bluetooth_below(root: &Path) -> Bluetooth {
     let connected = |interface: &PathBuf| {
         interface.join("wireless").exists() && text(&interface.join("operstate")) == "up"
     };
+    let chip = match pi.filter(|_| adapters.iter().any(on_serial)) {
+        None => Chip::Adapter,
+        Some(model) if PI_5_MODELS.iter().any(|kin| is_model(model, kin)) => Chip::OfPi5,
+        Some(_) => Chip::OfPi,
+    };
+    let wifi = entries("sys/class/net").iter().find(|interface| connected(interface)).and_then(name);
     Bluetooth {
-        on_pi_uart: is_pi && adapters.iter().any(on_serial),
+        chip,
         adapters,
         soft_blocked: blocked("soft"),
         hard_blocked: blocked("hard"),
-        wifi: entries("sys/class/net").iter().find(|interface| connected(interface)).and_then(name),
+        wifi: wifi.map(|wifi| (wifi.clone(), wifi::band(&wifi).ok())),
     }
+}
+
+/// `5 Model B Rev 1.0` is a `5`, `500 Rev 1.0` is not.
+fn is_model(model: &str, kin: &str) -> bool {
+    model.strip_prefix(kin).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 #[cfg(test)]
@@ -208,8 +237,20 @@ mod tests {
         write("sys/class/rfkill/rfkill1/soft", "1\n");
         write("sys/class/net/wlan0/operstate", "up\n");
         let loud = bluetooth_below(root.path());
-        assert!(loud.on_pi_uart && loud.soft_blocked && !loud.hard_blocked);
-        assert_eq!(loud.wifi.as_deref(), Some("wlan0"));
+        assert!(loud.chip == Chip::OfPi && loud.soft_blocked && !loud.hard_blocked);
+        // The kernel of this machine has no such interface to tell the band of.
+        assert_eq!(loud.wifi.map(|(wifi, _)| wifi).as_deref(), Some("wlan0"));
+        for (model, chip) in [
+            ("Raspberry Pi 5 Model B Rev 1.0\0", Chip::OfPi5),
+            ("Raspberry Pi 500 Rev 1.0\0", Chip::OfPi5),
+            ("Raspberry Pi Compute Module 5 Rev 1.0\0", Chip::OfPi5),
+            ("Raspberry Pi Zero 2 W Rev 1.0\0", Chip::OfPi),
+            ("Raspberry Pi Compute Module 4 Rev 1.0\0", Chip::OfPi),
+            ("Some other board\0", Chip::Adapter),
+        ] {
+            write("proc/device-tree/model", model);
+            assert_eq!(bluetooth_below(root.path()).chip, chip, "{model}");
+        }
     }
 
     #[test]

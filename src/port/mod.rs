@@ -27,3 +27,4 @@ pub mod udp;
 pub mod wav;
 pub mod websocket;
 pub mod whole_file;
+pub mod wifi;

@@ -13,69 +13,39 @@ const SHORT_DIGITS_MAX: usize = 6;
 /// Our own country code without `+` before it is read as one from this length on: shorter ones are local numbers.
 const AT_HOME_DIGITS_MIN: usize = 10;
 
-/// Premium services in their international form, as the countries' numbering plans have them. Only what costs extra by
-/// its plan: shared-cost and free services are dialled.
-const PREMIUM_NUMBERS: [&[&str]; 6] = [
+/// Premium services in their international form, as the countries' numbering plans have them (each regulator's plan, as
+/// notified to the ITU). Only what costs extra by its plan: shared-cost and free services are dialled. Where a plan has
+/// no such range to itself (Hong Kong, Malta), nothing is listed.
+const PREMIUM_NUMBERS: &[&[&str]] = &[
     // Of no country (ITU-T E.164.1): premium services, satellites, networks of their own.
     &["+979*", "+870*", "+881*", "+882*", "+883*"],
-    // North America; the second form is what 1 900 becomes where the trunk prefix 1 was dialled.
-    &["+1900*", "+11900*"],
+    // North America; the second form is what 1 900 becomes where the trunk prefix 1 was dialled. Mexico, Brazil,
+    // Argentina.
+    &["+1900*", "+11900*", "+52900*", "+55900*", "+54600*", "+54609*"],
     // Germany, Austria, Switzerland; directories are short, 118 is not.
-    &[
-        "+49900*",
-        "+49137*",
-        "+49138*",
-        "+49118??",
-        "+49118???",
-        "+43900*",
-        "+43901*",
-        "+43930*",
-        "+43931*",
-        "+43939*",
-        "+43118??",
-        "+43118???",
-        "+41900*",
-        "+41901*",
-        "+41906*",
-    ],
-    // Western and southern Europe.
-    &[
-        "+449*",
-        "+44871*",
-        "+44872*",
-        "+44873*",
-        "+4470*",
-        "+44118???",
-        "+3389*",
-        "+33118???",
-        "+31900*",
-        "+31906*",
-        "+31909*",
-        "+3118??",
-        "+3290*",
-        "+34803*",
-        "+34806*",
-        "+34807*",
-        "+34905*",
-        "+34907*",
-        "+34118??",
-        "+351760*",
-        "+351761*",
-        "+351762*",
-        "+39892*",
-        "+39893*",
-        "+39894*",
-        "+39895*",
-        "+39899*",
-        "+3090*",
-    ],
-    // Northern and eastern Europe, Turkey.
-    &[
-        "+4590*", "+46900*", "+46939*", "+46944*", "+47820*", "+47829*", "+4870*", "+42090*", "+421900*",
-        "+3690*", "+36690*", "+4090*", "+90900*", "+7809*", "+78809*",
-    ],
-    // Elsewhere.
-    &["+61190*", "+81990*", "+55900*"],
+    &["+49900*", "+49137*", "+49138*", "+49118??", "+49118???"],
+    &["+43900*", "+43901*", "+43930*", "+43931*", "+43939*", "+43118??", "+43118???"],
+    &["+41900*", "+41901*", "+41906*"],
+    // Britain, Ireland (a number of Dublin, +353 1 5…, is two digits shorter).
+    &["+449*", "+44871*", "+44872*", "+44873*", "+4470*", "+44118???", "+35315????????", "+353118??"],
+    // France, the Netherlands, Belgium, Luxembourg.
+    &["+3389*", "+33118???", "+31900*", "+31906*", "+31909*", "+3118??"],
+    &["+3290*", "+352900*", "+352901*", "+352905*"],
+    // Spain, Portugal, Italy, Greece, Cyprus.
+    &["+34803*", "+34806*", "+34807*", "+34905*", "+34907*", "+34118??"],
+    &["+351601*", "+351646*", "+351648*", "+351760*", "+351761*", "+351762*"],
+    &["+39892*", "+39893*", "+39894*", "+39895*", "+39899*", "+3090*", "+35790*"],
+    // Denmark, Sweden, Norway, Finland, Iceland, Estonia, Latvia, Lithuania.
+    &["+4590*", "+46900*", "+46939*", "+46944*", "+47820*", "+47829*", "+358600*", "+358700*", "+35490*"],
+    &["+37290*", "+37190*", "+37090*"],
+    // Poland, Czechia, Slovakia, Hungary, Romania, Bulgaria, Moldova.
+    &["+4870*", "+42090*", "+421900*", "+3690*", "+36690*", "+4090*", "+35990*", "+373900*"],
+    // Slovenia, Croatia, Bosnia, Serbia.
+    &["+38690*", "+38560*", "+38790*", "+38190*"],
+    // Turkey, Israel, Ukraine, Russia.
+    &["+90900*", "+97219*", "+380900*", "+7809*", "+78809*"],
+    // Australia, New Zealand, Japan, Korea, Taiwan, Singapore, Thailand.
+    &["+61190*", "+64900*", "+81990*", "+8260*", "+886204*", "+886209*", "+651900*", "+661900*"],
 ];
 
 /// It is a premium service, by the list of the configuration or the built-in one.
@@ -164,6 +134,11 @@ mod tests {
                 &["0909 879 0000", "0871 123456", "118 118", "sip:%30909879@h", "tel:+449098790000"],
             ),
             (json!("33"), &["0899 123456", "118 218", "+33 118 218"]),
+            (json!("353"), &["1550 123 456", "11850", "00353 1599 123456"]),
+            (json!("358"), &["0600 12345", "0700 12345"]),
+            (json!("64"), &["0900 12345"]),
+            (json!("65"), &["1900 123 4567"]),
+            (json!("352"), &["900 12345"]),
         ] {
             let config = config(json!({ "country_code": country }));
             for text in texts {
@@ -182,6 +157,9 @@ mod tests {
             (json!("44"), &["0118 496 0123", "020 7946 0999"]),
             (json!("33"), &["01 18 22 33 44", "+33 1 18 22 33 44"]),
             (json!("90"), &["+905551112233", "0532 900 00 00"]),
+            // Dublin, whose numbers begin as premium ones do; mobiles of Slovakia, Hong Kong and Serbia.
+            (json!("353"), &["01 525 0123", "+353 1 599 0123"]),
+            (json!(null), &["+421 905 123456", "+852 9001 2345", "+381 60 1234567", "+358 60 12345"]),
         ] {
             let config = config(json!({ "country_code": country }));
             for text in texts {

@@ -6,7 +6,8 @@ use super::check::Check;
 use crate::app::cli::phones::{adb as faults_of_adb, name, state};
 use crate::app::cli::text::clean;
 use crate::app::cli::view::text;
-use crate::port::machine::{Bluetooth, bluetooth};
+use crate::port::machine::{Bluetooth, Chip, bluetooth};
+use crate::port::wifi::Band;
 
 /// `calls`: the answer of `GET /v1/calls`.
 pub(super) fn check(status: &Value, calls: Option<&Value>, here: bool, checks: &mut Vec<Check>) {
@@ -118,16 +119,23 @@ fn voice(phones: &Value, calls: Option<&Value>, machine: Option<&Bluetooth>) -> 
             Check::pass(NAME, format!("sound came in every answered call of late ({})", answered.len()))
         });
     }
-    if machine.is_some_and(|machine| machine.on_pi_uart) {
-        let found = "links opened and carried nothing: the chips of most Raspberry Pis (Broadcom, Cypress) send the \
-                     sound to their own pins until they are told otherwise, which a helper does when the adapter comes";
-        let mend =
-            "sudo systemctl start callscoot-sco-routing@hci0; journalctl -b -u callscoot-sco-routing@hci0";
-        return Some(Check::fail(NAME, found, mend));
-    }
-    let found = "links opened and carried nothing: not every USB adapter carries voice; another one, or another port, \
-                 may do";
-    Some(Check::fail(NAME, found, "lsusb; callscoot devices"))
+    let (why, mend) = match machine.map(|machine| machine.chip).unwrap_or_default() {
+        Chip::OfPi => (
+            "the chips of most Raspberry Pis (Broadcom, Cypress) send the sound to their own pins until they are told \
+             otherwise, which a helper does when the adapter comes",
+            "sudo systemctl start callscoot-sco-routing@hci0; journalctl -b -u callscoot-sco-routing@hci0",
+        ),
+        Chip::OfPi5 => (
+            "the chip of a Raspberry Pi 5 needs no telling where the sound goes, so its firmware or kernel may be at \
+             fault; update them, or try a USB adapter",
+            "journalctl -b -u callscoot-sco-routing@hci0; sudo dmesg | grep -i bluetooth",
+        ),
+        Chip::Adapter => (
+            "not every USB adapter carries voice; another one, or another port, may do",
+            "lsusb; callscoot devices",
+        ),
+    };
+    Some(Check::fail(NAME, format!("links opened and carried nothing: {why}"), mend))
 }
 
 /// Calls whose sound ended at the phone.
@@ -146,12 +154,19 @@ fn kept(calls: &Value) -> Option<Check> {
 
 /// What shares the air.
 fn air(machine: &Bluetooth) -> Option<Check> {
-    let wifi = machine.wifi.as_ref()?;
-    let found = format!(
-        "{wifi} is in use beside Bluetooth: on 2.4 GHz it costs voice packets, most of all on one chip; use Ethernet, \
-         5 GHz, or a USB adapter for Bluetooth"
-    );
-    Some(Check::warn("air", found, format!("iw dev {wifi} link | grep freq")))
+    const NAME: &str = "air";
+    const WAY_OUT: &str = "use Ethernet, 5 GHz, or a USB adapter for Bluetooth";
+    let (wifi, band) = machine.wifi.as_ref()?;
+    let found = match band {
+        Some(Band::High) => return Some(Check::pass(NAME, format!("{wifi} leaves 2.4 GHz to Bluetooth"))),
+        Some(Band::Low) => {
+            format!(
+                "{wifi} is on 2.4 GHz as Bluetooth is, which costs voice packets, most of all on one chip; {WAY_OUT}"
+            )
+        }
+        None => format!("{wifi} is in use beside Bluetooth: on 2.4 GHz it costs voice packets; {WAY_OUT}"),
+    };
+    Some(Check::warn(NAME, found, format!("iw dev {wifi} link | grep freq")))
 }
 
 /// Answered calls over phones.
@@ -247,11 +262,13 @@ mod tests {
             json!({"calls": [{"telephony_backend": backend, "offhook_started_at": "x", "audio": audio}]})
         };
         let none = json!({"phones": []});
-        let pi = Bluetooth { on_pi_uart: true, ..machine() };
+        let pi = Bluetooth { chip: Chip::OfPi, ..machine() };
         let told = voice(&none, Some(&call(0, "hfp")), Some(&pi)).unwrap();
         assert!(told.state == State::Fail && told.mend.unwrap().contains("callscoot-sco-routing@hci0"));
         let usb = voice(&none, Some(&call(0, "hfp")), Some(&machine())).unwrap();
         assert!(usb.mend.unwrap().contains("lsusb"));
+        let pi_5 = voice(&none, Some(&call(0, "hfp")), Some(&Bluetooth { chip: Chip::OfPi5, ..machine() }));
+        assert!(!pi_5.unwrap().mend.unwrap().contains("systemctl start"), "it would do nothing there");
         assert_eq!(voice(&none, Some(&call(9, "hfp")), None).unwrap().state, State::Pass);
         assert_eq!(voice(&none, Some(&call(0, "sip")), Some(&pi)), None, "SIP has no voice link");
         let mute =
@@ -269,7 +286,9 @@ mod tests {
         assert!(told.state == State::Warn && told.found.contains("1 of 2") && told.found.contains("watch"));
         assert_eq!(kept(&json!({"calls": []})), None);
         assert_eq!(air(&machine()), None);
-        let wifi = Bluetooth { wifi: Some("wlan0".into()), ..machine() };
-        assert_eq!(air(&wifi).unwrap().state, State::Warn);
+        let on = |band| air(&Bluetooth { wifi: Some(("wlan0".into(), band)), ..machine() }).unwrap();
+        assert_eq!((on(None).state, on(Some(Band::High)).state), (State::Warn, State::Pass));
+        let low = on(Some(Band::Low));
+        assert!(low.state == State::Warn && low.found.contains("is on 2.4 GHz"));
     }
 }
