@@ -13,6 +13,9 @@ use crate::hfp::host::{Address, PairingAsk};
 /// Seconds that a pairing window is open at most, without being asked for again.
 pub const PAIRING_WINDOW_SEC_MAX: u32 = 86_400;
 
+/// What keeps phones from being used until Bluetooth has said its first word.
+pub const NO_ANSWER_YET: &str = "Bluetooth has not answered yet";
+
 /// Which phones are used, from the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PhoneSettings {

@@ -23,7 +23,7 @@ SIP_URI = re.compile(r"(?i)(sip:)([^@]*@)?(.*)", re.DOTALL)
 
 # Sentences of 502 and 503 that say what is really so while settings change under the calls; anything else is a fault.
 KNOWN = {
-    "502": re.compile(r"SIP is not ready: |not registered at the SIP server: |bluetoothd is not there: "),
+    "502": re.compile(r"SIP is not ready: |not registered at the SIP server: |bluetoothd is not there: |Bluetooth has not "),
     "503": re.compile(r"too many (event streams|long responses)$|not ready: "),
 }
 

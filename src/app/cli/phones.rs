@@ -139,7 +139,9 @@ fn render(body: &Value, view: &View) -> String {
         }
     }
     if phones.is_empty() {
-        return out + "no phone is paired; `callscoot pair` lets one in\n";
+        // Without a fault it has just been said.
+        let is_said = body["fault"].is_null() && !out.is_empty();
+        return out + if is_said { "" } else { "no phone is paired; `callscoot pair` lets one in\n" };
     }
     let rows: Vec<Vec<Cell>> = phones.iter().map(row).collect();
     out += &table::render(view, &["", "NAME", "ADDRESS", "STATE", "NETWORK", "NOTE"], &[1, 3, 4, 5], &rows);
@@ -233,6 +235,8 @@ mod tests {
             render(&none, &View::plain(60)),
             "! hci0 is blocked\nno phone is paired; `callscoot pair` lets one in\n"
         );
+        let none = json!({"no_selection": "no phone is paired; do so", "phones": []});
+        assert_eq!(render(&none, &View::plain(60)), "! no phone is paired; do so\n");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::core::Shared;
 use super::phone::Phone;
 use super::words::{bounded, profile_fault};
+use crate::call::phones::NO_ANSWER_YET;
 use crate::hfp::host::{Adapter, Address, Command, Event};
 
 /// Adapters that are kept.
@@ -144,8 +145,10 @@ impl Radio {
     /// What keeps every phone from being used.
     pub(super) fn fault(&self) -> Option<String> {
         if !self.up {
-            let sentence = self.down.as_deref().unwrap_or("it has not answered yet");
-            return Some(format!("bluetoothd is not there: {sentence}"));
+            return Some(match &self.down {
+                Some(sentence) => format!("bluetoothd is not there: {sentence}"),
+                None => NO_ANSWER_YET.into(),
+            });
         }
         let Some(adapter) = self.adapter() else {
             return Some("this machine has no Bluetooth adapter".into());

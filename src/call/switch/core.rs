@@ -20,7 +20,7 @@ use crate::call::idempotency::Ledger;
 use crate::call::journal::{Batch, CommitId, Record};
 use crate::call::leg::{LegCommand, SipAccount, SipStatus};
 use crate::call::pending::Pending;
-use crate::call::phones::{PhoneCommand, PhoneSettings, Phones};
+use crate::call::phones::{NO_ANSWER_YET, PhoneCommand, PhoneSettings, Phones};
 use crate::call::session::{EndReason, SessionIds};
 
 /// How long a stop may take before the process goes anyway.
@@ -96,7 +96,7 @@ impl Switch {
             outbound_talked: recovered.outbound_talked,
             sip: SipStatus::default(),
             account: None,
-            phones: Phones { fault: Some("Bluetooth has not answered yet".into()), ..Phones::default() },
+            phones: Phones { fault: Some(NO_ANSWER_YET.into()), ..Phones::default() },
             phone_places: PhonePlaces::default(),
             phone_settings: None,
             patching: Patching::default(),
