@@ -42,6 +42,8 @@ fn folder(name: &str) -> PathBuf {
     fs::copy(Path::new(ROOT).join("src/callscoot_client.py"), folder.join("callscoot_client.py")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_callscoot"), folder.join("callscoot")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_callscoot-sco-routing"), folder.join("callscoot-sco-routing")).unwrap();
+    let rules = "90-callscoot-bluetooth.rules";
+    fs::copy(Path::new(ROOT).join("packaging/udev").join(rules), folder.join(rules)).unwrap();
     for (name, voice, words) in SENTENCES {
         let speech = Sound::silence(16_000, 300).then(&spoken(voice, words));
         speech.write_wav(&folder.join(format!("{name}.wav")));
@@ -134,4 +136,10 @@ fn noise_instead_of_msbc_gives_way_to_cvsd() {
 #[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
 fn msbc_without_a_packet_gives_way_to_cvsd() {
     scenario("codec", &["mute"]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn the_routing_helper_is_wanted_for_each_adapter_and_whenever_a_phone_connects_h2() {
+    scenario("udev", &[]);
 }

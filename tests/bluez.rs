@@ -54,6 +54,14 @@ fn adapters_and_devices_are_told_and_the_profile_is_registered_as_hfp_1_8() {
 }
 
 #[test]
+fn a_host_that_runs_already_is_never_told_as_missing() {
+    let mut bench = Bench::new();
+    bench.fake = Some(Fake::start(&bench.address, None));
+    let first = bench.until("anything", |_| true);
+    assert!(matches!(first, Event::Host(Host::Up)), "{first:?}");
+}
+
+#[test]
 fn an_adapter_is_switched_on_and_opened_for_pairing_with_the_hosts_own_time_outs() {
     let mut bench = Bench::registered();
     bench.command(Command::PowerOn { adapter: "hci0".into() });

@@ -1,5 +1,6 @@
 //! The one privileged helper: makes the Bluetooth chip of a Raspberry Pi send the audio of voice links to this machine
-//! instead of to its PCM pins. Started once for each adapter by udev; needs CAP_NET_RAW and nothing else.
+//! instead of to its PCM pins. Started for each adapter, and when a phone connects, by udev; needs CAP_NET_RAW and
+//! nothing else.
 //!
 //! `callscoot-sco-routing hci0`: waits until the adapter is up (30 s at most), says in a line what it found, and ends
 //! with 0 when voice comes here.

@@ -239,7 +239,10 @@ impl Bluez {
         if self.host.is_some() && self.host == owner {
             return;
         }
-        self.down("bluetoothd is not running".into());
+        // The first host that is found takes nobody's place.
+        if self.host.is_some() || owner.is_none() {
+            self.down("bluetoothd is not running".into());
+        }
         self.host = owner;
         if self.host.is_some() {
             let message = call(BLUEZ, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
