@@ -409,9 +409,14 @@ class CallScootClient:
         """Lets no more phones pair: `{"queued": true}`."""
         return self._request("DELETE", "/v1/phones/pairing-window")
 
-    def answer_pairing(self, accept: bool) -> Dict[str, Any]:
-        """Answers what the phone asks: `{"queued": true}`. Status 409: no phone asks anything."""
-        return self._request("POST", "/v1/phones/pairing-answer", {"accept": accept})
+    def answer_pairing(
+        self, accept: bool, *, address: Optional[str] = None, passkey: Optional[str] = None
+    ) -> Dict[str, Any]:
+        """Answers what the phone asks: `{"queued": true}`. With `address` and `passkey` as `asks` has them the answer is
+        for that question only. Status 409: no phone asks anything, or another question is asked by now."""
+        body: Dict[str, Any] = {"accept": accept}
+        body.update({key: value for key, value in (("address", address), ("passkey", passkey)) if value is not None})
+        return self._request("POST", "/v1/phones/pairing-answer", body)
 
     def connect_phone(self, address: str) -> Dict[str, Any]:
         """Connects it, and keeps it connected: `{"queued": true, "phone": {…}}`. Status 404: it is not paired."""

@@ -103,12 +103,14 @@ fn each_kind_of_pairing_is_asked_here_and_answered_there() {
 
     bench.asks(&json!(["agent", "RequestConfirmation", 42]), PairingAsk::Compare(42));
     bench.nothing();
-    bench.command(Command::AnswerPairing { accept: true });
+    bench.answers(PairingAsk::Compare(43), true);
+    bench.nothing();
+    bench.answers(PairingAsk::Compare(42), true);
     bench.until_host(&Host::PairingOver);
     assert_eq!(bench.says("answer"), ["RequestConfirmation"]);
 
     bench.asks(&json!(["agent", "RequestAuthorization"]), PairingAsk::Allow);
-    bench.command(Command::AnswerPairing { accept: false });
+    bench.answers(PairingAsk::Allow, false);
     bench.until_host(&Host::PairingOver);
     assert_eq!(bench.says("refused"), ["RequestAuthorization", "org.bluez.Error.Rejected"]);
 
@@ -116,7 +118,7 @@ fn each_kind_of_pairing_is_asked_here_and_answered_there() {
     let asked = bench.until("pin", |event| matches!(event, Event::Host(Host::Pairing { .. })));
     let Event::Host(Host::Pairing { ask: PairingAsk::Pin(shown), .. }) = asked else { panic!("{asked:?}") };
     assert!(shown.len() == 6 && shown.bytes().all(|digit| digit.is_ascii_digit()), "{shown}");
-    bench.command(Command::AnswerPairing { accept: true });
+    bench.answers(PairingAsk::Pin(shown.clone()), true);
     bench.until_host(&Host::PairingOver);
     assert_eq!(pin(&bench.says("answer")), Some(shown));
 
@@ -140,7 +142,7 @@ fn an_ask_ends_with_the_phones_patience_ours_or_the_window() {
     bench.asks(&compare, PairingAsk::Compare(7));
     bench.fake().does(&json!(["cancel"]));
     bench.until_host(&Host::PairingOver);
-    bench.command(Command::AnswerPairing { accept: true });
+    bench.answers(PairingAsk::Compare(7), true);
     bench.nothing();
 
     bench.asks(&compare, PairingAsk::Compare(7));
@@ -188,7 +190,7 @@ fn a_phone_that_was_let_in_may_use_the_hands_free_profile_and_nothing_else() {
     for (accept, answer) in [(false, "refused"), (true, "answer")] {
         bench.fake().does(&json!(["paired", false]));
         bench.asks(&json!(["agent", "RequestConfirmation", 7]), PairingAsk::Compare(7));
-        bench.command(Command::AnswerPairing { accept });
+        bench.answers(PairingAsk::Compare(7), accept);
         bench.until_host(&Host::PairingOver);
         assert_eq!(bench.says(answer)[0], "RequestConfirmation");
         bench.fake().does(&json!(["paired", true]));

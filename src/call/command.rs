@@ -92,6 +92,10 @@ pub enum PhoneAsk {
     AnswerPairing {
         /// Yes.
         accept: bool,
+        /// It is for this phone's question, and for no other's; `None`: whatever is asked now.
+        phone: Option<Address>,
+        /// It is for the question about this number.
+        number: Option<u32>,
     },
     /// Something with one of them.
     Do {
@@ -306,6 +310,8 @@ pub enum Conflict {
     ConversationOver,
     /// No phone that pairs wants to hear anything from here.
     NothingAsked,
+    /// Something else is asked by now, or by another phone.
+    AskedOtherwise,
     /// The `Idempotency-Key` stands for another request.
     KeyOfAnother,
     /// The first request under the `Idempotency-Key` is not done.
@@ -315,7 +321,7 @@ pub enum Conflict {
 }
 
 impl Conflict {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::NoActiveCall,
         Self::NothingToAnswer,
         Self::NoLine,
@@ -329,6 +335,7 @@ impl Conflict {
         Self::AudioIsThere,
         Self::ConversationOver,
         Self::NothingAsked,
+        Self::AskedOtherwise,
         Self::KeyOfAnother,
         Self::KeyRunning,
         Self::ConfigChanged,
@@ -355,6 +362,7 @@ impl Conflict {
             Self::AudioIsThere => "audio_is_there",
             Self::ConversationOver => "conversation_over",
             Self::NothingAsked => "nothing_asked",
+            Self::AskedOtherwise => "asked_otherwise",
             Self::KeyOfAnother => "key_of_another_request",
             Self::KeyRunning => "key_still_running",
             Self::ConfigChanged => "config_changed",

@@ -53,8 +53,8 @@ pub enum PhoneCommand {
     OpenPairingWindow { seconds: u32 },
     /// No longer.
     ClosePairingWindow,
-    /// The person's answer to `Pairing::asks`.
-    AnswerPairing { accept: bool },
+    /// The person's answer to `Pairing::asks` as it was; void when it is not so any more.
+    AnswerPairing { phone: Address, ask: PairingAsk, accept: bool },
     /// Connect now, and keep it connected.
     Connect { phone: Address },
     /// Disconnect, and leave it alone until `Connect` or until it comes by itself or is paired anew; over restarts too.

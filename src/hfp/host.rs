@@ -113,6 +113,17 @@ pub enum PairingAsk {
     Pin(String),
 }
 
+impl PairingAsk {
+    /// The number of six digits in it.
+    pub fn number(&self) -> Option<u32> {
+        match self {
+            Self::Compare(number) | Self::TypeThere(number) => Some(*number),
+            Self::Pin(code) => code.parse().ok(),
+            Self::Allow => None,
+        }
+    }
+}
+
 /// What the host reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -196,8 +207,12 @@ pub enum Command {
     RegisterProfile,
     /// Give the hands-free profile and the agent back.
     UnregisterProfile,
-    /// The answer to `Event::Pairing`.
+    /// The answer to `Event::Pairing`, and to no other one: it is void once another question is asked.
     AnswerPairing {
+        /// Which device asks.
+        device: Address,
+        /// What it asks.
+        ask: PairingAsk,
         /// Yes.
         accept: bool,
     },

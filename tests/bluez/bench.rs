@@ -137,6 +137,11 @@ impl Bench {
         self.client.command(now, command);
     }
 
+    /// The phone's question is answered.
+    pub(crate) fn answers(&mut self, ask: PairingAsk, accept: bool) {
+        self.command(Command::AnswerPairing { device: phone(), ask, accept });
+    }
+
     /// What the host says next of this kind; the client runs meanwhile.
     pub(crate) fn says(&mut self, kind: &str) -> Vec<Value> {
         let fake = self.fake.take().unwrap();

@@ -91,13 +91,19 @@ fn watch(client: &ApiClient, mut progress: Progress, as_json: bool) -> Result<()
             out::over("");
             return end;
         }
-        if step.asks
-            && let Some(tell) = reader.take()
-        {
-            read_answers(&spawner, tell)?;
+        if step.asks {
+            // What was typed before is no answer to this.
+            while let Some(input) = inputs.try_iter().next() {
+                accepts(input, false)?;
+            }
+            if let Some(tell) = reader.take() {
+                read_answers(&spawner, tell)?;
+            }
         }
-        if let Some(accept) = waited(&inputs, progress.asks.is_some())? {
-            answer(client, accept)?;
+        if let Some(accept) = waited(&inputs, progress.asks.is_some())?
+            && let Some(question) = &progress.asks
+        {
+            answer(client, question, accept)?;
         }
     }
 }
@@ -105,9 +111,17 @@ fn watch(client: &ApiClient, mut progress: Progress, as_json: bool) -> Result<()
 /// Half a second, or the person's answer.
 fn waited(inputs: &Receiver<Input>, asked: bool) -> Result<Option<bool>, Fault> {
     match inputs.recv_timeout(LOOK_EVERY) {
-        Ok(Input::Stop) => Err(Fault::Interrupted("pairing is closed".into())),
-        Ok(Input::Line(_)) if !asked => Ok(None),
-        Ok(Input::Line(Some(line))) => match line.trim().to_lowercase().as_str() {
+        Ok(input) => accepts(input, asked),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+    }
+}
+
+/// What this says to a question, if one was asked.
+fn accepts(input: Input, asked: bool) -> Result<Option<bool>, Fault> {
+    match input {
+        Input::Stop => Err(Fault::Interrupted("pairing is closed".into())),
+        Input::Line(_) if !asked => Ok(None),
+        Input::Line(Some(line)) => match line.trim().to_lowercase().as_str() {
             "y" | "yes" => Ok(Some(true)),
             "n" | "no" => Ok(Some(false)),
             _ => {
@@ -116,14 +130,15 @@ fn waited(inputs: &Receiver<Input>, asked: bool) -> Result<Option<bool>, Fault> 
             }
         },
         // Nobody is there to look at the number.
-        Ok(Input::Line(None)) => Ok(Some(false)),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        Input::Line(None) => Ok(Some(false)),
     }
 }
 
-fn answer(client: &ApiClient, accept: bool) -> Result<(), Fault> {
-    match client.post(ANSWER, &json!({ "accept": accept })) {
-        // The phone may have given up meanwhile: the next look tells.
+/// The answer to this question, and to no other that may have come meanwhile.
+fn answer(client: &ApiClient, question: &Value, accept: bool) -> Result<(), Fault> {
+    let answer = json!({ "accept": accept, "address": question["address"], "passkey": question["passkey"] });
+    match client.post(ANSWER, &answer) {
+        // The phone may have given up: the next look tells.
         Ok(_) | Err(ApiError::Refused { status: 409, .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -7,7 +7,7 @@ use super::request::Request;
 use super::response::Response;
 use crate::base::integer::whole;
 use crate::base::{Number, Pii};
-use crate::call::command::{CallRequest, Target};
+use crate::call::command::{CallRequest, PhoneAsk, Target};
 use crate::call::conversation::Overrides;
 use crate::call::phones::Place;
 
@@ -75,9 +75,18 @@ impl Fields {
         Ok(Some(seconds).filter(|seconds| *seconds > 0))
     }
 
-    /// `accept` of the answer to a phone that pairs.
-    pub(super) fn into_accept(mut self) -> Result<bool, Response> {
-        self.boolean("accept")?.ok_or_else(|| wrong("accept", "true or false"))
+    /// The answer to a phone that pairs.
+    pub(super) fn into_pairing_answer(mut self) -> Result<PhoneAsk, Response> {
+        let accept = self.boolean("accept")?.ok_or_else(|| wrong("accept", "true or false"))?;
+        let address = self.string("address")?.map(|text| text.parse());
+        let phone =
+            address.transpose().map_err(|_| wrong("address", "a Bluetooth address (AA:BB:CC:DD:EE:FF)"))?;
+        let six = |text: &String| text.len() == 6 && text.bytes().all(|digit| digit.is_ascii_digit());
+        let number = match self.string("passkey")? {
+            Some(text) if !six(&text) => return Err(wrong("passkey", "six digits")),
+            text => text.and_then(|text| text.parse().ok()),
+        };
+        Ok(PhoneAsk::AnswerPairing { accept, phone, number })
     }
 
     /// The body of `POST /v1/outbound-calls`.

@@ -174,9 +174,7 @@ fn asked(
         Resource::PairingWindow => {
             Command::Phones(PhoneAsk::OpenWindow { timeout_sec: Fields::of(request)?.into_timeout()? })
         }
-        Resource::PairingAnswer => {
-            Command::Phones(PhoneAsk::AnswerPairing { accept: Fields::of(request)?.into_accept()? })
-        }
+        Resource::PairingAnswer => Command::Phones(Fields::of(request)?.into_pairing_answer()?),
         Resource::Phone => phone_task(request, PhoneTask::Remove, id)?,
         Resource::PhoneTask(task) => phone_task(request, task, id)?,
         Resource::Hangup => {

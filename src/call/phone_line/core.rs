@@ -289,7 +289,9 @@ impl PhoneLine {
             }
             PhoneCommand::OpenPairingWindow { seconds } => self.open_window(now, seconds),
             PhoneCommand::ClosePairingWindow => self.window.close(&mut self.shared, None),
-            PhoneCommand::AnswerPairing { accept } => self.window.answer(&mut self.shared, accept),
+            PhoneCommand::AnswerPairing { phone, ask, accept } => {
+                self.window.answer(&mut self.shared, phone, &ask, accept);
+            }
             PhoneCommand::Connect { phone } => {
                 if let Some(phone) = self.phones.get_mut(&phone) {
                     phone.connect(now, &mut self.shared);

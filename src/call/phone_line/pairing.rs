@@ -41,8 +41,8 @@ impl Window {
 
     /// Closes it, and refuses who asks.
     pub(super) fn close(&mut self, shared: &mut Shared, last: Option<&str>) {
-        if self.asks.is_some() {
-            self.answer(shared, false);
+        if let Some((name, ask)) = self.asks.clone() {
+            self.answer(shared, name.address, &ask, false);
         }
         if let Some((adapter, _)) = self.open.take() {
             shared.host(Command::PairingWindow { adapter, seconds: 0 });
@@ -50,17 +50,16 @@ impl Window {
         }
     }
 
-    /// The person's answer. What only shows a number to type takes none.
-    pub(super) fn answer(&mut self, shared: &mut Shared, accept: bool) {
-        match self.asks.take() {
-            Some((_, PairingAsk::TypeThere(_))) if accept => {}
-            Some(_) => {
-                shared.host(Command::AnswerPairing { accept });
-                if !accept {
-                    self.last = Some("refused here".into());
-                }
-            }
-            None => {}
+    /// The person's answer to this question, if it is still asked. What only shows a number to type takes no yes.
+    pub(super) fn answer(&mut self, shared: &mut Shared, phone: Address, ask: &PairingAsk, accept: bool) {
+        if matches!(ask, PairingAsk::TypeThere(_)) && accept {
+            return;
+        }
+        let asked = |(name, asked): &mut (PhoneName, PairingAsk)| name.address == phone && asked == ask;
+        let Some((_, ask)) = self.asks.take_if(asked) else { return };
+        shared.host(Command::AnswerPairing { device: phone, ask, accept });
+        if !accept {
+            self.last = Some("refused here".into());
         }
     }
 
@@ -93,7 +92,7 @@ impl PhoneLine {
     pub(super) fn on_pairing(&mut self, now: Instant, address: Address, ask: PairingAsk) {
         if self.window.deadline().is_none_or(|until| now >= until) {
             if !matches!(ask, PairingAsk::TypeThere(_)) {
-                self.shared.host(Command::AnswerPairing { accept: false });
+                self.shared.host(Command::AnswerPairing { device: address, ask, accept: false });
             }
             return;
         }

@@ -16,7 +16,7 @@ impl Switch {
             PhoneAsk::CloseWindow => {
                 self.ask_phones(PhoneCommand::ClosePairingWindow).map(|()| Answer::PhonesAsked)
             }
-            PhoneAsk::AnswerPairing { accept } => self.answer_pairing(accept),
+            PhoneAsk::AnswerPairing { accept, phone, number } => self.answer_pairing(accept, phone, number),
             PhoneAsk::Do { task, phone } => self.do_with(now, task, phone),
         };
         self.reply(ask, reply);
@@ -40,18 +40,24 @@ impl Switch {
         Ok(Answer::PairingWindow { timeout_sec: seconds })
     }
 
-    fn answer_pairing(&mut self, accept: bool) -> Reply {
-        match &self.phones.pairing.asks {
-            Some((_, PairingAsk::Compare(_) | PairingAsk::Allow | PairingAsk::Pin(_))) => {
-                self.ask_phones(PhoneCommand::AnswerPairing { accept })?;
-                Ok(Answer::PhonesAsked)
-            }
-            Some((_, PairingAsk::TypeThere(_))) => Err(Refusal::conflict(
+    fn answer_pairing(&mut self, accept: bool, phone: Option<Address>, number: Option<u32>) -> Reply {
+        let Some((name, ask)) = self.phones.pairing.asks.clone() else {
+            return Err(Refusal::conflict(Conflict::NothingAsked, "no phone asks anything"));
+        };
+        if phone.is_some_and(|phone| phone != name.address) || (number.is_some() && number != ask.number()) {
+            return Err(Refusal::conflict(
+                Conflict::AskedOtherwise,
+                "another question is asked now: see pairing.asks of /v1/phones",
+            ));
+        }
+        if let PairingAsk::TypeThere(_) = ask {
+            return Err(Refusal::conflict(
                 Conflict::NothingAsked,
                 "the number is typed on the phone: nothing is to be answered here",
-            )),
-            None => Err(Refusal::conflict(Conflict::NothingAsked, "no phone asks anything")),
+            ));
         }
+        self.ask_phones(PhoneCommand::AnswerPairing { phone: name.address, ask, accept })?;
+        Ok(Answer::PhonesAsked)
     }
 
     fn do_with(&mut self, now: Now, task: PhoneTask, phone: Address) -> Reply {

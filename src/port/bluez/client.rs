@@ -309,7 +309,7 @@ impl Bluez {
                     .and_then(path(AGENT_PATH));
                 self.ask(now, agent, Asked::Plain("UnregisterAgent"));
             }
-            Command::AnswerPairing { accept } => self.answer_pairing(accept),
+            Command::AnswerPairing { device, ask, accept } => self.answer_pairing(device, &ask, accept),
             Command::Connect(address) => {
                 let asked = Asked::Task(Task::Connect, address);
                 let message = self.device_call(address, "ConnectProfile");

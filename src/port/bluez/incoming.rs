@@ -164,8 +164,9 @@ impl Bluez {
         self.tell(host::Event::Pairing { device, ask });
     }
 
-    pub(super) fn answer_pairing(&mut self, accept: bool) {
-        let Some(open) = self.pairing.open.take() else { return };
+    pub(super) fn answer_pairing(&mut self, device: Address, ask: &PairingAsk, accept: bool) {
+        let asked = |open: &mut Open| open.device == device && open.ask == *ask;
+        let Some(open) = self.pairing.open.take_if(asked) else { return };
         if !accept {
             return self.refuse(open);
         }

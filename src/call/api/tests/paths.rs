@@ -158,7 +158,22 @@ fn pairing_says_for_how_long_and_yes_or_no() {
     let answer = |body: &str| action("POST", "/v1/phones/pairing-answer", body.as_bytes());
     for accept in [true, false] {
         let command = asked(answer(&format!(r#"{{"accept":{accept}}}"#)));
-        assert_eq!(command, Command::Phones(PhoneAsk::AnswerPairing { accept }));
+        let expected = PhoneAsk::AnswerPairing { accept, phone: None, number: None };
+        assert_eq!(command, Command::Phones(expected));
+    }
+    let named = r#"{"accept":true,"address":"00-1a-7d-da-71-13","passkey":"001234"}"#;
+    let phone = "00:1A:7D:DA:71:13".parse().ok();
+    let expected = PhoneAsk::AnswerPairing { accept: true, phone, number: Some(1234) };
+    assert_eq!(asked(answer(named)), Command::Phones(expected));
+    for (member, value) in [
+        ("address", r#""x""#),
+        ("address", "7"),
+        ("passkey", r#""1234""#),
+        ("passkey", r#""+12345""#),
+        ("passkey", "1"),
+    ] {
+        let (status, error) = refused(answer(&format!(r#"{{"accept":true,"{member}":{value}}}"#)));
+        assert_eq!((status, error.starts_with(member)), (400, true), "{member} {value}: {error}");
     }
     for body in ["", "{}", r#"{"accept":null}"#, r#"{"accept":"yes"}"#, r#"{"accept":1}"#] {
         assert_eq!(refused(answer(body)), (400, "accept must be true or false".into()), "{body}");

@@ -11,9 +11,13 @@ fn stranger() -> Device {
 
 fn answers(world: &World) -> Vec<bool> {
     let accept = |command: &Command| {
-        if let Command::AnswerPairing { accept } = command { Some(*accept) } else { None }
+        if let Command::AnswerPairing { accept, .. } = command { Some(*accept) } else { None }
     };
     world.host.iter().filter_map(accept).collect()
+}
+
+fn yes(ask: PairingAsk) -> PhoneCommand {
+    PhoneCommand::AnswerPairing { phone: B, ask, accept: true }
 }
 
 #[test]
@@ -24,7 +28,7 @@ fn outside_the_window_nobody_pairs_and_nothing_is_shown() {
     world.wait(300);
     assert_eq!((answers(&world), world.shown.pairing.asks.clone()), (vec![false], None));
     assert_eq!(world.shown.phones, [], "who is connected is no phone yet");
-    world.command(PhoneCommand::AnswerPairing { accept: true });
+    world.command(yes(PairingAsk::Compare(123_456)));
     assert_eq!(answers(&world), [false], "there is nothing to accept");
 }
 
@@ -40,8 +44,12 @@ fn a_phone_that_pairs_in_the_window_is_shown_accepted_trusted_and_connected() {
     let (name, ask) = world.shown.pairing.asks.clone().unwrap();
     assert_eq!((name.address, ask), (B, PairingAsk::Compare(123_456)));
     assert_eq!(world.shown.phones.len(), 1);
-    world.command(PhoneCommand::AnswerPairing { accept: true });
-    assert_eq!(answers(&world), [true]);
+    world.command(yes(PairingAsk::Compare(123_457)));
+    world.command(PhoneCommand::AnswerPairing { phone: A, ask: PairingAsk::Compare(123_456), accept: true });
+    assert_eq!(answers(&world), Vec::<bool>::new(), "an answer to another question");
+    world.command(yes(PairingAsk::Compare(123_456)));
+    let answer = Command::AnswerPairing { device: B, ask: PairingAsk::Compare(123_456), accept: true };
+    assert!(world.host.contains(&answer));
     world.report(Event::PairingOver);
     world.report(Event::Device(Device { trusted: false, ..device(B) }));
     assert!(world.host.contains(&Command::Trust(B, true)));
@@ -88,7 +96,7 @@ fn a_pairing_that_comes_to_nothing_leaves_the_window_open() {
     let mut world = World::with_host(Memory::default());
     world.command(PhoneCommand::OpenPairingWindow { seconds: 120 });
     world.report(Event::Pairing { device: B, ask: PairingAsk::TypeThere(4711) });
-    world.command(PhoneCommand::AnswerPairing { accept: true });
+    world.command(yes(PairingAsk::TypeThere(4711)));
     assert_eq!(answers(&world), Vec::<bool>::new(), "a number to type takes no answer");
     world.report(Event::Pairing { device: B, ask: PairingAsk::Compare(1) });
     world.report(Event::PairingOver);

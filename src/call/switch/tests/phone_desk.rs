@@ -70,15 +70,34 @@ fn a_window_is_open_as_long_as_is_asked_for_or_as_is_configured() {
 #[test]
 fn only_a_question_that_is_there_is_answered() {
     let mut world = on_phones(json!({}));
-    let yes = || Command::Phones(PhoneAsk::AnswerPairing { accept: true });
+    let answer = |phone, number| Command::Phones(PhoneAsk::AnswerPairing { accept: true, phone, number });
+    let yes = || answer(None, None);
     assert_eq!(world.refused(yes()).kind, RefusalKind::Conflict(Conflict::NothingAsked));
     told(&mut world, asks(PairingAsk::TypeThere(7)));
     assert!(world.refused(yes()).message.contains("typed on the phone"));
     for ask in [PairingAsk::Compare(7), PairingAsk::Allow, PairingAsk::Pin("1234".into())] {
         world.phones.clear();
-        told(&mut world, asks(ask));
+        told(&mut world, asks(ask.clone()));
         world.ask(yes()).unwrap().unwrap();
-        assert_eq!(world.phones, [PhoneCommand::AnswerPairing { accept: true }]);
+        assert_eq!(world.phones, [PhoneCommand::AnswerPairing { phone: PIXEL, ask, accept: true }]);
+    }
+    let other = Some(Address::new([9; 6]));
+    for (ask, phone, number, answers) in [
+        (PairingAsk::Compare(7), Some(PIXEL), Some(7), true),
+        (PairingAsk::Compare(7), Some(PIXEL), None, true),
+        (PairingAsk::Compare(7), other, Some(7), false),
+        (PairingAsk::Compare(8), Some(PIXEL), Some(7), false),
+        (PairingAsk::Pin("000007".into()), Some(PIXEL), Some(7), true),
+        (PairingAsk::Allow, Some(PIXEL), Some(7), false),
+        (PairingAsk::TypeThere(7), other, Some(7), false),
+    ] {
+        world.phones.clear();
+        told(&mut world, asks(ask.clone()));
+        let reply = world.ask(answer(phone, number)).unwrap();
+        assert_eq!((reply.is_ok(), world.phones.len()), (answers, usize::from(answers)), "{ask:?}");
+        if let Err(refusal) = reply {
+            assert_eq!(refusal.kind, RefusalKind::Conflict(Conflict::AskedOtherwise), "{ask:?}");
+        }
     }
 }
 
@@ -90,7 +109,7 @@ fn without_bluetooth_nothing_is_asked_and_the_fault_is_told() {
     for ask in [
         PhoneAsk::OpenWindow { timeout_sec: None },
         PhoneAsk::CloseWindow,
-        PhoneAsk::AnswerPairing { accept: true },
+        PhoneAsk::AnswerPairing { accept: true, phone: None, number: None },
         PhoneAsk::Do { task: PhoneTask::Connect, phone: PIXEL },
     ] {
         let refusal = world.refused(Command::Phones(ask));
