@@ -128,6 +128,18 @@ fn a_stranger_gets_no_link_and_harms_nothing() {
 
 #[test]
 #[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn phones_pair_as_they_can_and_an_answer_is_for_one_question() {
+    scenario("pairing", &[]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
+fn packets_of_every_size_are_heard_on_both_sides() {
+    scenario("packets", &[]);
+}
+
+#[test]
+#[ignore = "boots a guest with a real bluetoothd: make test-bluetooth"]
 fn noise_instead_of_msbc_gives_way_to_cvsd() {
     scenario("codec", &["noise"]);
 }
