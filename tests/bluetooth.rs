@@ -52,8 +52,19 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Plays `tests/bluetooth/scenarios/NAME.py`, then judges every sentence that was said in it.
+/// Plays `tests/bluetooth/scenarios/NAME.py`, then judges every sentence that was said in it. One that is bad must be
+/// so twice: a guest that got no processor for a moment stutters, too.
 fn scenario(name: &str, arguments: &[&str]) {
+    let mut bad = play(name, arguments);
+    if !bad.is_empty() {
+        let again = play(name, arguments);
+        bad.retain(|what| again.contains(what));
+    }
+    assert!(bad.is_empty(), "speech is not intelligible: {bad:#?}");
+}
+
+/// Plays it once; the sentences that were not understood.
+fn play(name: &str, arguments: &[&str]) -> Vec<String> {
     let label = [&[name], arguments].concat().join("-");
     let folder = folder(&label);
     let status = Command::new(format!("{ROOT}/tests/bluetooth/bench/run.sh"))
@@ -71,11 +82,10 @@ fn scenario(name: &str, arguments: &[&str]) {
         let text = |member: &str| exchange[member].as_str().unwrap();
         let rate = exchange["rate"].as_u64().unwrap() as u32;
         let score = score(rate, &folder.join(text("said")), &folder.join(text("heard")));
-        let line = format!("{label}: {}: PESQ {:.2}", text("what"), score.pesq);
-        println!("{line}");
-        bad.extend((score.pesq < PESQ_MIN).then_some(line));
+        println!("{label}: {}: PESQ {:.2}", text("what"), score.pesq);
+        bad.extend((score.pesq < PESQ_MIN).then(|| text("what").to_owned()));
     }
-    assert!(bad.is_empty(), "speech is not intelligible: {bad:#?}");
+    bad
 }
 
 #[test]
