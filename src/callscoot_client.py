@@ -401,7 +401,8 @@ class CallScootClient:
 
     def open_pairing_window(self, timeout_sec: Optional[int] = None) -> Dict[str, Any]:
         """Lets phones find this machine and pair with it (None: for `discoverable_timeout`):
-        `{"queued": true, "timeout_sec": …}`. `phones()["pairing"]["asks"]` is what a phone wants to have confirmed."""
+        `{"queued": true, "timeout_sec": …}`. `phones()["pairing"]["asks"]` is what a phone wants to have confirmed,
+        `…["pin"]` what to type on an old one that asks for a PIN."""
         body = {} if timeout_sec is None else {"timeout_sec": timeout_sec}
         return self._request("POST", "/v1/phones/pairing-window", body)
 

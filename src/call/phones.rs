@@ -206,6 +206,8 @@ pub struct AdbPhone {
 pub struct Pairing {
     /// The window is open until then.
     pub open_until: Option<Instant>,
+    /// What a phone of old is given where it asks its owner for a PIN code.
+    pub pin: Option<String>,
     /// A phone asks something of the person before this machine.
     pub asks: Option<(PhoneName, PairingAsk)>,
     /// How the last pairing came out, in a sentence.

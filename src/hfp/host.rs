@@ -109,7 +109,7 @@ pub enum PairingAsk {
     Allow,
     /// The person types this number of six digits on the device (`DisplayPasskey`). Nothing is to be answered.
     TypeThere(u32),
-    /// The device wants the old PIN code (`RequestPinCode`); whoever answers yes agrees to the one shown here.
+    /// The device pairs by an old PIN code (`RequestPinCode`): was it given this one, of `Event::PairingPin`?
     Pin(String),
 }
 
@@ -155,6 +155,9 @@ pub enum Event {
         /// The host's own words.
         sentence: String,
     },
+    /// Pairing has begun, or a PIN code was used: this is the next one, for a device too old to show anything. Its own
+    /// host asks the person for it before ours is asked.
+    PairingPin(String),
     /// A device pairs and asks.
     Pairing {
         /// Which one.

@@ -213,6 +213,13 @@ impl Bench {
         self.command(Command::PairingWindow { adapter: "hci0".into(), seconds });
     }
 
+    /// The PIN that is told next.
+    pub(crate) fn pin(&mut self) -> String {
+        let told = self.until("PIN", |event| matches!(event, Event::Host(Host::PairingPin(_))));
+        let Event::Host(Host::PairingPin(pin)) = told else { panic!("{told:?}") };
+        pin
+    }
+
     /// The phone asks, and it is told here.
     pub(crate) fn asks(&mut self, ask: &Value, told: PairingAsk) {
         self.fake().does(ask);

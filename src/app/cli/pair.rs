@@ -174,6 +174,7 @@ struct Progress {
     asked: BTreeSet<String>,
     links: BTreeMap<String, String>,
     last: Option<String>,
+    pin: Option<String>,
     asks: Option<Value>,
     was_open: bool,
     looks: u32,
@@ -200,6 +201,7 @@ impl Progress {
             asked: BTreeSet::new(),
             links: known.iter().map(|phone| (text(&phone["address"]), text(&phone["link"]))).collect(),
             last: before["pairing"]["last"].as_str().map(str::to_owned),
+            pin: None,
             asks: None,
             was_open: false,
             looks: 0,
@@ -213,6 +215,7 @@ impl Progress {
         let open = pairing["open"] == true;
         self.was_open |= open;
         step.left = pairing["seconds_left"].as_u64().filter(|_| open);
+        self.see_pin(&pairing["pin"], &mut step);
         self.see_question(&pairing["asks"], &mut step);
         let last = pairing["last"].as_str().map(str::to_owned);
         if last.is_some() && last != self.last {
@@ -226,6 +229,15 @@ impl Progress {
             step.end = self.see_end(body, open);
         }
         step
+    }
+
+    /// An old phone asks its owner for a PIN before it asks anything here.
+    fn see_pin(&mut self, pin: &Value, step: &mut Step) {
+        let Some(pin) = pin.as_str().filter(|pin| Some(*pin) != self.pin.as_deref()) else { return };
+        let when =
+            if self.pin.is_none() { "an old phone asks for a PIN" } else { "should it ask for a PIN again" };
+        step.lines.push(format!("{when}: {}", spaced(&clean(pin))));
+        self.pin = Some(pin.to_owned());
     }
 
     fn see_question(&mut self, asks: &Value, step: &mut Step) {
@@ -302,7 +314,7 @@ fn words_of(question: &Value) -> String {
     match question["kind"].as_str() {
         Some("compare") => format!("{who} shows a number. Is it {key}? (y/n)"),
         Some("type_there") => format!("type {key} on {who}"),
-        Some("pin") => format!("{who} wants the PIN {key}: type it there, and answer here. Pair? (y/n)"),
+        Some("pin") => format!("{who} pairs by PIN. Was it given {key}? (y/n)"),
         _ => format!("may {who} pair? (y/n)"),
     }
 }
@@ -321,7 +333,7 @@ mod tests {
 
     fn body(open: bool, asks: Value, phones: Value) -> Value {
         json!({"fault": null, "phones": phones,
-            "pairing": {"open": open, "seconds_left": 9, "asks": asks, "last": null}})
+            "pairing": {"open": open, "seconds_left": 9, "pin": null, "asks": asks, "last": null}})
     }
 
     fn phone(paired: bool, link: &str) -> Value {
@@ -346,6 +358,22 @@ mod tests {
         let step = progress.see(&body(true, json!(null), phone(true, "connected")));
         assert_eq!(step.lines, ["Pixel� is paired and connected"]);
         assert!(matches!(step.end, Some(Ok(()))));
+    }
+
+    #[test]
+    fn the_pin_for_an_old_phone_is_told_before_it_asks_and_again_when_it_is_another() {
+        let mut progress = Progress::new(&body(false, json!(null), json!([])));
+        let mut open = body(true, json!(null), json!([]));
+        let mut told = |pin: &str, asks: Value| {
+            open["pairing"]["pin"] = json!(pin);
+            open["pairing"]["asks"] = asks;
+            progress.see(&open).lines
+        };
+        assert_eq!(told("012345", json!(null)), ["an old phone asks for a PIN: 012 345"]);
+        let asked = told("012345", question("pin"));
+        assert!(asked[0].ends_with("pairs by PIN. Was it given 012 345? (y/n)"), "{asked:?}");
+        assert_eq!(told("543210", json!(null)), ["should it ask for a PIN again: 543 210"]);
+        assert!(told("543210", json!(null)).is_empty(), "told once");
     }
 
     #[test]

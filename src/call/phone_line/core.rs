@@ -346,6 +346,7 @@ impl PhoneLine {
                     phone.device = None;
                 }
             }
+            host::Event::PairingPin(pin) => self.window.takes(&pin),
             host::Event::Pairing { device, ask } => self.on_pairing(now, device, ask),
             host::Event::PairingOver => self.window.over(),
             host::Event::Done { task: Task::Connect, device, result } => {

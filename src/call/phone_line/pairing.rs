@@ -13,6 +13,7 @@ use crate::hfp::host::{Address, Command, Device, PairingAsk};
 pub(super) struct Window {
     /// On which adapter, until when.
     open: Option<(String, Instant)>,
+    pin: Option<String>,
     asks: Option<(PhoneName, PairingAsk)>,
     last: Option<String>,
 }
@@ -20,7 +21,7 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn shown(&self) -> Pairing {
         let open_until = self.open.as_ref().map(|(_, until)| *until);
-        Pairing { open_until, asks: self.asks.clone(), last: self.last.clone() }
+        Pairing { open_until, pin: self.pin.clone(), asks: self.asks.clone(), last: self.last.clone() }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -30,6 +31,7 @@ impl Window {
     /// The host is not what it was.
     pub(super) fn void(&mut self) {
         self.open = None;
+        self.pin = None;
         self.asks = None;
     }
 
@@ -44,10 +46,16 @@ impl Window {
         if let Some((name, ask)) = self.asks.clone() {
             self.answer(shared, name.address, &ask, false);
         }
+        self.pin = None;
         if let Some((adapter, _)) = self.open.take() {
             shared.host(Command::PairingWindow { adapter, seconds: 0 });
             self.last = last.map(bounded).or(self.last.take());
         }
+    }
+
+    /// The PIN code for a phone that has nothing better.
+    pub(super) fn takes(&mut self, pin: &str) {
+        self.pin = self.open.is_some().then(|| bounded(pin));
     }
 
     /// The person's answer to this question, if it is still asked. What only shows a number to type takes no yes.

@@ -76,6 +76,7 @@ impl Radio {
             }
             Event::Device(_)
             | Event::DeviceGone(_)
+            | Event::PairingPin(_)
             | Event::Pairing { .. }
             | Event::PairingOver
             | Event::Done { .. } => {}

@@ -97,6 +97,7 @@ fn pairing(pairing: &Pairing, now: Now) -> Value {
         "open": left.is_some(),
         "open_until": until,
         "seconds_left": left.unwrap_or(0),
+        "pin": pairing.pin.as_ref().filter(|_| left.is_some()),
         "asks": asks,
         "last": pairing.last,
     })
@@ -183,17 +184,22 @@ mod tests {
         let name = PhoneName { address: Address::new([1; 6]), name: Pii("Ada's phone".into()) };
         let mut pairing = Pairing {
             open_until: Some(now().mono + Duration::from_secs(90)),
+            pin: Some("000042".into()),
             asks: Some((name, PairingAsk::Compare(1234))),
             last: None,
         };
         let object = super::pairing(&pairing, now());
         assert_eq!((&object["open"], &object["seconds_left"]), (&json!(true), &json!(90)));
-        assert_eq!(object["open_until"], "2026-11-22T08:52:37Z");
+        assert_eq!(
+            (&object["open_until"], &object["pin"]),
+            (&json!("2026-11-22T08:52:37Z"), &json!("000042"))
+        );
         assert_eq!(
             (&object["asks"]["kind"], &object["asks"]["passkey"]),
             (&json!("compare"), &json!("001234"))
         );
         pairing.open_until = Some(now().mono);
-        assert_eq!(super::pairing(&pairing, now())["open"], false, "it has just closed");
+        let object = super::pairing(&pairing, now());
+        assert_eq!((&object["open"], &object["pin"]), (&json!(false), &json!(null)), "it has just closed");
     }
 }

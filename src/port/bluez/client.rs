@@ -377,6 +377,7 @@ impl Bluez {
             self.set_adapter(now, adapter, "DiscoverableTimeout", seconds);
             self.set_adapter(now, adapter, "Pairable", true);
             self.set_adapter(now, adapter, "Discoverable", true);
+            self.next_pin();
         }
     }
 

@@ -118,7 +118,7 @@ impl Bluez {
             ("RequestConfirmation", Some(number)) => PairingAsk::Compare(number),
             ("DisplayPasskey", Some(number)) => PairingAsk::TypeThere(number),
             ("RequestAuthorization", _) => PairingAsk::Allow,
-            ("RequestPinCode", _) => PairingAsk::Pin(format!("{:06}", self.rng_pin.below(NUMBER_MAX + 1))),
+            ("RequestPinCode", _) => PairingAsk::Pin(self.pairing.pin.clone()),
             ("RequestConfirmation" | "DisplayPasskey", None) => return self.garbage(&message),
             // Whatever else would have to be typed here.
             ("RequestPasskey" | "DisplayPinCode", _) => {
@@ -173,12 +173,21 @@ impl Bluez {
         self.pairing.let_in(open.device, true);
         if let Some(call) = open.call {
             let answer = call.method_return();
-            self.answer(match open.ask {
-                PairingAsk::Pin(pin) => answer.append1(pin),
-                PairingAsk::Compare(_) | PairingAsk::Allow | PairingAsk::TypeThere(_) => answer,
-            });
+            match open.ask {
+                PairingAsk::Pin(pin) => {
+                    self.answer(answer.append1(pin));
+                    self.next_pin();
+                }
+                PairingAsk::Compare(_) | PairingAsk::Allow | PairingAsk::TypeThere(_) => self.answer(answer),
+            }
         }
         self.tell(host::Event::PairingOver);
+    }
+
+    pub(super) fn next_pin(&mut self) {
+        let pin = format!("{:06}", self.rng_pin.below(NUMBER_MAX + 1));
+        self.pairing.pin.clone_from(&pin);
+        self.tell(host::Event::PairingPin(pin));
     }
 
     /// The ask is answered with no.

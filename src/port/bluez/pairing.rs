@@ -25,6 +25,9 @@ pub(super) struct Pairing {
     /// By adapter.
     windows: BTreeMap<String, Instant>,
     pub(super) open: Option<Open>,
+    /// What the next device that has a PIN code must have been given. Each is good for one try: from one that failed it
+    /// can be computed.
+    pub(super) pin: String,
     /// Devices that were let in, until the host knows them as trusted: many use a service before.
     let_in: BTreeSet<Address>,
 }

@@ -103,6 +103,7 @@ impl Opening {
             Event::AdapterRefused { .. }
             | Event::ProfileRegistered
             | Event::ProfileRefused { .. }
+            | Event::PairingPin(_)
             | Event::Pairing { .. }
             | Event::PairingOver
             | Event::Done { .. } => {}

@@ -41,7 +41,11 @@ class Phone:
 
     def attempt(self, step, timeout=30):
         """Until it is done: what went wrong, or None."""
-        number, end = self.begin(step), time.monotonic() + timeout
+        return self.end(self.begin(step), timeout)
+
+    def end(self, number, timeout=30):
+        """Of a step that was begun: what went wrong, or None."""
+        end = time.monotonic() + timeout
         with self.news:
             while True:
                 ended = [one for one in self.seen if one['event'] in ('done', 'failed') and one['id'] == number]

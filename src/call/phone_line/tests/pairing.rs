@@ -80,6 +80,29 @@ fn the_window_closes_by_itself_and_refuses_who_still_asks() {
 }
 
 #[test]
+fn the_pin_of_an_old_phone_is_shown_while_the_window_is_open() {
+    let mut world = World::with_host(Memory::default());
+    let shown = |world: &mut World| {
+        world.wait(300);
+        world.shown.pairing.pin.clone()
+    };
+    world.report(Event::PairingPin("111111".into()));
+    assert_eq!(shown(&mut world), None);
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 30 });
+    for pin in ["012345", "543210"] {
+        world.report(Event::PairingPin(pin.into()));
+        assert_eq!(shown(&mut world).as_deref(), Some(pin));
+    }
+    world.wait(30_000);
+    assert_eq!(shown(&mut world), None, "it has closed");
+    world.command(PhoneCommand::OpenPairingWindow { seconds: 30 });
+    assert_eq!(shown(&mut world), None, "the next window has its own");
+    world.report(Event::PairingPin("012345".into()));
+    world.report(Event::Down("bluetoothd is gone".into()));
+    assert_eq!(shown(&mut world), None);
+}
+
+#[test]
 fn the_longest_window_that_the_switch_grants_is_open_to_its_end() {
     let mut world = World::with_host(Memory::default());
     world.command(PhoneCommand::OpenPairingWindow { seconds: PAIRING_WINDOW_SEC_MAX });
