@@ -1,27 +1,39 @@
-//! Concealing lost packets, in the spirit of ITU-T G.711 Appendix I, at 8 and 16 kHz: the voice goes on for a moment by
-//! repeating its last pitch periods, ever quieter, and is silent after 60 ms.
+//! Concealing lost packets at 8 and 16 kHz: the voice goes on for a moment by repeating its last pitch period, softer
+//! or louder by what that was against the one before, then ever quieter, and is silent after 60 ms. Between ITU-T
+//! G.711 Appendix I (the repetition, its fading) and HFP 1.8, appendix A (a short piece to look for, its loudness, what
+//! the decoder rings on with).
 //!
-//! Unlike the Appendix no delay is paid for overlapping into a loss: the step at its beginning is faded away.
+//! No delay is paid for overlapping into a loss: where the decoder rings on, what is made up takes over from that; else
+//! the step at its beginning is faded away.
 //!
 //! ```text
-//!  good … |last period|      lost: period, period, two periods, …  × falling gain     good again
-//!                     └step faded over 2 ms                        └──overlapped 4–10 ms──┘
+//!  good … |last period|   lost: period, period, period … × falling gain   good again
+//!                     └ from the ring, 1 ms, or step faded, 2 ms          └ settling, made up; overlapped, 2 ms
 //! ```
 
 /// Samples in a millisecond, at most: at 16 kHz.
 const MS_MAX: usize = 16;
-/// Pitch between 66 and 200 Hz.
-const PITCH_MIN_MS: usize = 5;
-const PITCH_MAX_MS: usize = 15;
-/// How much of the past two periods are compared over.
-const CORRELATED_MS: usize = 20;
-/// What is remembered: three long periods and the overlap of a quarter of one.
-const HISTORY: usize = 3 * PITCH_MAX_MS * MS_MAX + PITCH_MAX_MS * MS_MAX / 4;
+/// Pitch between 66 and 400 Hz, in halves of a millisecond.
+const PITCH_MIN_HALF_MS: usize = 5;
+const PITCH_MAX_HALF_MS: usize = 30;
+const PITCH_MAX: usize = PITCH_MAX_HALF_MS * MS_MAX / 2;
+/// So much of the end is looked for in what was before it. A longer piece finds what the voice was, not what it has
+/// become.
+const COMPARED_MS: usize = 5;
+/// What is remembered.
+const HISTORY: usize = PITCH_MAX + COMPARED_MS * MS_MAX;
+/// How much louder than the period before, or softer, the voice may have become.
+const LEVEL_MAX: f32 = 1.2;
+const LEVEL_MIN: f32 = 0.75;
 /// After 10 ms the gain falls by a fifth every 10 ms, and is zero from 60 ms on.
 const FADE_FROM_MS: usize = 10;
 const SILENT_FROM_MS: usize = 60;
-/// The step at the beginning is faded over so long.
+/// What the decoder rings on with is used for so long.
+const RING_MS: usize = 1;
+/// Without it, the step at the beginning is faded over so long.
 const STEP_FADE_MS: usize = 2;
+/// Good samples are overlapped with made ones over so long.
+const END_FADE_MS: usize = 2;
 
 /// One stream, by default at 8 kHz.
 #[derive(Clone, Debug)]
@@ -31,13 +43,11 @@ pub struct Concealment {
     /// How many of the first good samples after a loss are none yet.
     settling: usize,
     history: [i16; HISTORY],
-    /// The periods being repeated, made at the beginning of a loss.
-    periods: [f32; HISTORY],
+    /// The period being repeated, made at the beginning of a loss; of its length is `pitch`.
+    period: [f32; PITCH_MAX],
     pitch: usize,
     /// Samples made since the last good one; 0 while all is well.
     lost: usize,
-    /// Where the next made sample is in its period.
-    at: usize,
     /// The step at the beginning of the loss.
     step: f32,
 }
@@ -56,10 +66,9 @@ impl Concealment {
             ms,
             settling: 0,
             history: [0; HISTORY],
-            periods: [0.0; HISTORY],
-            pitch: PITCH_MIN_MS * ms,
+            period: [0.0; PITCH_MAX],
+            pitch: PITCH_MIN_HALF_MS * ms / 2,
             lost: 0,
-            at: 0,
             step: 0.0,
         }
     }
@@ -81,13 +90,17 @@ impl Concealment {
         after_loss
     }
 
-    /// Makes up the samples of a loss.
-    pub fn lost(&mut self, samples: &mut [i16]) {
-        if self.lost == 0 {
-            self.begin();
+    /// Makes up the samples of a loss. `ring` is what a decoder that remembers gives for nothing; others have none.
+    pub fn lost(&mut self, samples: &mut [i16], ring: &[i16]) {
+        let begins = self.lost == 0;
+        let ring = &ring[..ring.len().min(if begins { RING_MS * self.ms } else { 0 })];
+        if begins {
+            self.begin(ring.is_empty());
         }
-        for sample in samples.iter_mut() {
-            *sample = self.next().round() as i16;
+        for (index, sample) in samples.iter_mut().enumerate() {
+            let made = self.next();
+            let rings = ring.get(index).map(|rings| f32::from(*rings));
+            *sample = rings.map_or(made, |rings| faded(rings, made, index, ring.len())).round() as i16;
         }
         self.remember(samples);
     }
@@ -98,47 +111,31 @@ impl Concealment {
         self.history[HISTORY - new.len()..].copy_from_slice(new);
     }
 
-    fn begin(&mut self) {
-        self.pitch = self.find_pitch();
-        for (period, sample) in self.periods.iter_mut().zip(&self.history) {
-            *period = f32::from(*sample);
+    fn begin(&mut self, fades_step: bool) {
+        let (pitch, level) = self.find_pitch();
+        let past = |back: usize| f32::from(self.history[HISTORY - back]);
+        let quarter = pitch / 4;
+        for (index, made) in self.period[..pitch].iter_mut().enumerate() {
+            let back = pitch - index;
+            // The last quarter turns into what was before the period, so that the repetition has no seam.
+            let turned = (quarter + 1).saturating_sub(back);
+            let value = if turned == 0 {
+                past(back)
+            } else {
+                faded(past(back), past(back + pitch), turned - 1, quarter)
+            };
+            *made = value * level;
         }
-        self.smooth_seam();
-        self.at = 0;
-        let last = f32::from(self.history[HISTORY - 1]);
-        self.step = last - f32::from(self.history[HISTORY - 1 - self.pitch]);
-    }
-
-    /// The last quarter period is overlapped with the one before it, so that the repetition has no seam.
-    fn smooth_seam(&mut self) {
-        let quarter = self.pitch / 4;
-        for index in 0..quarter {
-            let place = HISTORY - quarter + index;
-            let weight = (index + 1) as f32 / (quarter + 1) as f32;
-            let earlier = f32::from(self.history[place - self.pitch]);
-            self.periods[place] += (earlier - self.periods[place]) * weight;
-        }
-    }
-
-    /// How many periods are repeated: one at first, two after 10 ms, three after 20, so that it does not buzz.
-    fn periods_in_use(&self) -> usize {
-        (self.lost / (FADE_FROM_MS * self.ms) + 1).min(3)
+        self.step = if fades_step { past(1) - past(1 + pitch) * level } else { 0.0 };
+        self.pitch = pitch;
     }
 
     fn next(&mut self) -> f32 {
-        let gain = self.gain();
-        let length = self.periods_in_use() * self.pitch;
-        if self.at >= length {
-            self.at -= length.min(self.at);
-        }
-        let mut value = self.periods[HISTORY - length + self.at % length];
         let step_fade = STEP_FADE_MS * self.ms;
-        if self.lost < step_fade {
-            value += self.step * (1.0 - (self.lost + 1) as f32 / (step_fade + 1) as f32);
-        }
-        self.at += 1;
+        let step = if self.lost < step_fade { faded(self.step, 0.0, self.lost, step_fade) } else { 0.0 };
+        let value = (self.period[self.lost % self.pitch] + step) * self.gain();
         self.lost += 1;
-        (value * gain).clamp(f32::from(i16::MIN), f32::from(i16::MAX))
+        value.clamp(f32::from(i16::MIN), f32::from(i16::MAX))
     }
 
     fn gain(&self) -> f32 {
@@ -150,42 +147,44 @@ impl Concealment {
         (1.0 - 0.2 * faded).max(0.0)
     }
 
-    /// Cross-fades the end of a loss into good samples: longer after a longer loss, at most 10 ms.
+    /// The end of a loss: made up until the decoder is right again, then faded into good samples.
     fn overlap(&mut self, samples: &mut [i16]) {
         let (settling, samples) = samples.split_at_mut(self.settling.min(samples.len()));
         for sample in settling {
             *sample = self.next().round() as i16;
         }
-        let ms = self.ms;
-        let long =
-            (self.pitch / 4 + self.lost / (FADE_FROM_MS * ms) * 4 * ms).min(10 * ms).min(samples.len());
+        let long = (END_FADE_MS * self.ms).min(samples.len());
         for (index, sample) in samples[..long].iter_mut().enumerate() {
-            let weight = (index + 1) as f32 / (long + 1) as f32;
-            let made = self.next();
-            *sample = (made + (f32::from(*sample) - made) * weight).round() as i16;
+            *sample = faded(self.next(), f32::from(*sample), index, long).round() as i16;
         }
     }
 
-    /// The lag at which the end of the past resembles what was before it most (normalised cross-correlation).
-    fn find_pitch(&self) -> usize {
-        let correlated = CORRELATED_MS * self.ms;
-        let end = &self.history[HISTORY - correlated..];
-        let mut best = (f32::MIN, PITCH_MIN_MS * self.ms);
-        for lag in PITCH_MIN_MS * self.ms..=PITCH_MAX_MS * self.ms {
-            let earlier = &self.history[HISTORY - correlated - lag..HISTORY - lag];
-            let (mut product, mut energy) = (0i64, 0i64);
-            // At 8 kHz every second sample decides as well as all of them.
-            for (a, b) in end.iter().zip(earlier).step_by(self.ms.div_ceil(4)) {
-                product += i64::from(*a) * i64::from(*b);
-                energy += i64::from(*b) * i64::from(*b);
-            }
+    /// The lag at which the end of the past resembles what was before it most (normalised cross-correlation), and how
+    /// much louder the end is.
+    fn find_pitch(&self) -> (usize, f32) {
+        let compared = COMPARED_MS * self.ms;
+        let energy = |samples: &[i16]| samples.iter().map(|a| i64::from(*a) * i64::from(*a)).sum::<i64>();
+        let before = |lag: usize| &self.history[HISTORY - compared - lag..HISTORY - lag];
+        let end = before(0);
+        let (mut best, mut found) = (f32::MIN, (PITCH_MIN_HALF_MS * self.ms / 2, 0));
+        for lag in PITCH_MIN_HALF_MS * self.ms / 2..=PITCH_MAX_HALF_MS * self.ms / 2 {
+            let product: i64 = end.iter().zip(before(lag)).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
+            let energy = energy(before(lag));
             let likeness = product as f32 / (energy.max(1) as f32).sqrt();
-            if likeness > best.0 {
-                best = (likeness, lag);
+            if likeness > best {
+                (best, found) = (likeness, (lag, energy));
             }
         }
-        best.1
+        let (pitch, earlier) = found;
+        let level = (energy(end) as f32 / earlier.max(1) as f32).sqrt();
+        (pitch, level.clamp(LEVEL_MIN, LEVEL_MAX))
     }
+}
+
+/// Sample `index` of `long`, on the way from one signal to another.
+fn faded(from: f32, to: f32, index: usize, long: usize) -> f32 {
+    let weight = (index + 1) as f32 / (long + 1) as f32;
+    from + (to - from) * weight
 }
 
 #[cfg(test)]
@@ -236,7 +235,7 @@ mod tests {
         let natural = largest_step(&samples);
         let mut concealment = Concealment::default();
         concealment.good(&mut samples[..800]);
-        concealment.lost(&mut samples[800..960]);
+        concealment.lost(&mut samples[800..960], &[]);
         assert!(concealment.good(&mut samples[960..]));
         assert!(largest_step(&samples) <= natural * 3 / 2, "{} against {natural}", largest_step(&samples));
         let (before, made) = (level(&samples[640..800]), level(&samples[800..960]));
@@ -252,7 +251,7 @@ mod tests {
         for piece in samples[..2040].chunks_mut(120) {
             concealment.good(piece);
         }
-        concealment.lost(&mut samples[2040..2160]);
+        concealment.lost(&mut samples[2040..2160], &[]);
         samples[2160..2196].fill(i16::MAX);
         assert!(concealment.good(&mut samples[2160..2280]));
         assert!(!concealment.good(&mut samples[2280..2400]));
@@ -265,13 +264,38 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_begins_with_what_the_decoder_rings_on_with_once() {
+        let mut concealment = Concealment::new(16_000);
+        let mut made = [0; 120];
+        for begins in [true, false] {
+            concealment.lost(&mut made, &[1000; 120]);
+            assert_eq!((made[0] > 900, made[8] > 400), (begins, begins), "{made:?}");
+            assert_eq!(made[16..], [0; 104]);
+        }
+    }
+
+    #[test]
+    fn a_voice_that_fades_goes_on_fading() {
+        let mut samples = voice(800);
+        for (index, sample) in samples.iter_mut().enumerate() {
+            *sample = (f32::from(*sample) * 0.5f32.powf(index as f32 / 160.0)) as i16;
+        }
+        let mut concealment = Concealment::default();
+        concealment.good(&mut samples);
+        let mut made = [0; 64];
+        concealment.lost(&mut made, &[]);
+        let (last, made) = (level(&samples[736..]), level(&made));
+        assert!((2.0..2.8).contains(&(last - made)), "{last} dBFS became {made}: 2.4 dB in a period");
+    }
+
+    #[test]
     fn a_long_loss_fades_and_is_silent_after_60_ms() {
         let mut concealment = Concealment::default();
         concealment.good(&mut voice(800));
         let levels: Vec<f32> = (0..8)
             .map(|_| {
                 let mut made = [0; 80];
-                concealment.lost(&mut made);
+                concealment.lost(&mut made, &[]);
                 level(&made)
             })
             .collect();
@@ -284,12 +308,12 @@ mod tests {
     fn silence_is_concealed_by_silence_and_full_scale_does_not_wrap() {
         let mut concealment = Concealment::default();
         let mut made = [7; 160];
-        concealment.lost(&mut made);
+        concealment.lost(&mut made, &[]);
         assert_eq!(made, [0; 160]);
         let square: Vec<i16> = (0..800).map(|n| if n / 40 % 2 == 0 { i16::MAX } else { i16::MIN }).collect();
         let mut samples = square.clone();
         concealment.good(&mut samples);
-        concealment.lost(&mut made);
+        concealment.lost(&mut made, &[]);
         concealment.good(&mut samples[..160]);
         assert_eq!(samples[100..160], square[100..160]);
     }

@@ -133,7 +133,7 @@ impl Uplink {
     ) {
         let mut scratch = [0; BLOCK_OCTETS];
         let samples = &mut scratch[..samples];
-        self.concealment.lost(samples);
+        self.concealment.lost(samples, &[]);
         self.made_up += samples.len() as u64;
         self.pass(wanted, codec, samples, None, out);
     }

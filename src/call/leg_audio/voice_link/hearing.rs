@@ -67,7 +67,7 @@ impl Cvsd {
         if std::mem::take(&mut self.damaged) {
             counts.frames_bad += 1;
             counts.concealed_micros += FRAME_MICROS;
-            self.concealment.lost(&mut self.samples);
+            self.concealment.lost(&mut self.samples, &[]);
         } else {
             self.concealment.good(&mut self.samples);
         }
@@ -154,10 +154,10 @@ impl Frames {
     fn made_up(&mut self, counts: &mut Counts) -> Samples {
         self.health.bad();
         // When the next frame comes, its filter shall not ring with what was before the gap.
-        self.decoder.run_dry();
+        let ring = self.decoder.run_dry();
         counts.concealed_micros += FRAME_MICROS;
         let mut samples = [0; FRAME_SAMPLES];
-        self.concealment.lost(&mut samples);
+        self.concealment.lost(&mut samples, &ring);
         samples
     }
 }
