@@ -16,7 +16,7 @@ use callscoot::adb::query::{Query, Step};
 use callscoot::adb::registry::Registry;
 use callscoot::adb::sim::{Model, Phone};
 use callscoot::adb::{CallState, Command, DeviceState, Event, Serial, Settings, Task, shell};
-use callscoot::base::{Number, Rng};
+use callscoot::base::{CallId, Number, Rng};
 use callscoot::port::adb::{AdbAddress, AdbConnection, Received};
 use callscoot::run::adb::{AdbTotals, spawn};
 use callscoot::sys::mailbox::MailSender;
@@ -25,6 +25,8 @@ use callscoot::sys::wait::{on, wait};
 use crossbeam_channel::{Receiver, unbounded};
 use support::adb::AdbServer;
 use support::wait::{PATIENCE, until};
+
+const CALL: CallId = CallId(1);
 
 struct Bridge {
     commands: MailSender<Command>,
@@ -115,15 +117,15 @@ fn a_call_is_seen_answered_and_ended_and_a_number_dialled() {
         if let Event::Number { number, .. } = event { Some(number) } else { None }
     });
     assert_eq!(number.0.as_str(), "+15550100");
-    bridge.tell(Command::Answer { serial: serial() });
+    bridge.tell(Command::Answer { serial: serial(), call: CALL });
     bridge.done(Task::Answer);
     assert_eq!(phone(&server, |phone| phone.call().unwrap().0), CallState::Active);
-    bridge.tell(Command::End { serial: serial() });
+    bridge.tell(Command::End { serial: serial(), call: CALL });
     bridge.done(Task::End);
     assert!(phone(&server, |phone| phone.call().is_none()));
 
     let number = Number::parse("+49 30 123").unwrap();
-    bridge.tell(Command::Dial { serial: serial(), number });
+    bridge.tell(Command::Dial { serial: serial(), call: CALL, number });
     bridge.done(Task::Dial);
     let call = phone(&server, |phone| phone.call().map(|(state, number)| (state, number.to_owned())));
     assert_eq!(call, Some((CallState::Dialing, "+4930123".into())));
@@ -165,7 +167,7 @@ fn a_slow_server_is_asked_one_question_at_a_time() {
     let bridge = Bridge::start(&server);
     bridge.call(CallState::Incoming);
     let asked = server.with(|server| server.requests().len());
-    bridge.tell(Command::Answer { serial: serial() });
+    bridge.tell(Command::Answer { serial: serial(), call: CALL });
     bridge.done(Task::Answer);
     // Two requests a question, 0.4 s each: a look, the key, a look, and perhaps what was under way.
     let more = server.with(|server| server.requests().len()) - asked;
@@ -196,7 +198,8 @@ fn what_the_server_refuses_is_told_in_its_words() {
     let bridge = Bridge::start(&server);
     bridge.call(CallState::Idle);
     server.with(|server| server.refuse("shell:", "closed"));
-    bridge.tell(Command::Dial { serial: serial(), number: Number::parse("0301").unwrap() });
+    let number = Number::parse("0301").unwrap();
+    bridge.tell(Command::Dial { serial: serial(), call: CALL, number });
     let failure = bridge
         .until("the end", |event| if let Event::Done { result, .. } = event { result.err() } else { None });
     assert_eq!(failure.to_string(), "the phone does not tell about its calls");

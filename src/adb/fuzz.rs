@@ -6,7 +6,7 @@ use super::device::Serial;
 use super::sim::{ConnectionId, Server};
 use super::{Bridge, Command, Input, LinkId, Output, Settings};
 use crate::base::time::any_instant;
-use crate::base::{Number, Rng};
+use crate::base::{CallId, Number, Rng};
 
 /// Connections that one input may open: a question to each phone of a list, and to the server.
 const OPENED_PER_INPUT_MAX: usize = 64;
@@ -32,16 +32,18 @@ pub fn server_says(data: &[u8]) {
         bridge.handle_input(now, Input::Connected(link));
         bridge.handle_input(now, Input::Bytes(link, piece));
         let serial = || serial.clone();
+        let call = CallId(u64::from(first >> 6));
         match first % 8 {
             0 => bridge.handle_input(now, Input::Closed(link, Ok(()))),
-            1 => bridge.handle_input(now, Input::Command(Command::Answer { serial: serial() })),
-            2 => bridge.handle_input(now, Input::Command(Command::End { serial: serial() })),
+            1 => bridge.handle_input(now, Input::Command(Command::Answer { serial: serial(), call })),
+            2 => bridge.handle_input(now, Input::Command(Command::End { serial: serial(), call })),
             3 => {
                 bridge.handle_input(now, Input::Command(Command::Watch { serial: serial(), on: first > 99 }));
             }
             4 => {
                 if let Ok(number) = Number::parse("0301") {
-                    bridge.handle_input(now, Input::Command(Command::Dial { serial: serial(), number }));
+                    let dial = Command::Dial { serial: serial(), call, number };
+                    bridge.handle_input(now, Input::Command(dial));
                 }
             }
             5 => {
@@ -52,7 +54,7 @@ pub fn server_says(data: &[u8]) {
                 now += Duration::from_secs(11);
                 bridge.handle_timeout(now);
             }
-            _ => {}
+            _ => bridge.handle_input(now, Input::Command(Command::GiveUp { serial: serial(), call })),
         }
         open.extend(drain(&mut bridge));
         let cut = open.len().saturating_sub(8);

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::listen::{End, Listen};
-use super::phone::{Ask, Phone, Wish};
-use super::words::{Command, Counters, Event, Failure, Input, LinkId, Output, Settings, Status, Task, Why};
+use super::phone::{Ask, Deed, Phone, Wish};
+use super::words::{Command, Counters, Event, Failure, Input, LinkId, Output, Settings, Status, Why};
 use crate::adb::device::{DEVICES_MAX, DeviceState, Serial, devices};
 use crate::adb::query::{Query, Step};
 use crate::adb::wire::length;
 use crate::base::time::earlier;
-use crate::base::{Backoff, Rng};
+use crate::base::{Backoff, CallId, Rng};
 
 /// A question without an end of its answer for this long has none.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -157,12 +157,12 @@ impl Bridge {
     fn command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Configure(settings) => self.configure(now, settings),
-            Command::Dial { serial, number } => self.wish(now, serial, Wish::Dial(number)),
-            Command::Answer { serial } => self.wish(now, serial, Wish::Answer),
-            Command::End { serial } => self.wish(now, serial, Wish::End),
-            Command::GiveUp { serial } => {
+            Command::Dial { serial, call, number } => self.wish(now, serial, call, Deed::Dial(number)),
+            Command::Answer { serial, call } => self.wish(now, serial, call, Deed::Answer),
+            Command::End { serial, call } => self.wish(now, serial, call, Deed::End),
+            Command::GiveUp { serial, call } => {
                 if let Some(phone) = self.phones.get_mut(&serial) {
-                    phone.give_up_dialling();
+                    phone.give_up_dialling(call);
                 }
             }
             Command::Watch { serial, on } => {
@@ -173,13 +173,13 @@ impl Bridge {
         }
     }
 
-    fn wish(&mut self, now: Instant, serial: Serial, wish: Wish) {
+    fn wish(&mut self, now: Instant, serial: Serial, call: CallId, deed: Deed) {
         let used = self.uses(&serial);
+        let wish = Wish { call, deed };
         if let Some(phone) = self.phones.get_mut(&serial).filter(|_| used) {
             phone.wish(now, wish);
         } else {
-            let task: Task = wish.task();
-            self.tell(Event::Done { serial, task, result: Err(Failure::NoPhone) });
+            self.tell(wish.done(serial, Err(Failure::NoPhone)));
         }
     }
 

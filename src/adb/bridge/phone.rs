@@ -9,7 +9,7 @@ use crate::adb::address::{BluetoothAddress, PLACES};
 use crate::adb::device::{DeviceState, Serial};
 use crate::adb::registry::{CallState, Registry};
 use crate::adb::shell;
-use crate::base::{Number, Pii};
+use crate::base::{CallId, Number, Pii};
 
 /// Between looks while a call is set up or expected: the next state comes soon.
 const SETTING_UP: Duration = Duration::from_millis(500);
@@ -40,21 +40,34 @@ pub(super) enum Ask {
     Act(String),
 }
 
-/// A command, with what it needs.
+/// What a command wants done.
 #[derive(Clone, Debug)]
-pub(super) enum Wish {
+pub(super) enum Deed {
     Dial(Number),
     Answer,
     End,
 }
 
+/// A command, with what it needs.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) call: CallId,
+    pub(super) deed: Deed,
+}
+
 impl Wish {
-    pub(super) fn task(&self) -> Task {
-        match self {
-            Self::Dial(_) => Task::Dial,
-            Self::Answer => Task::Answer,
-            Self::End => Task::End,
-        }
+    /// Its end.
+    pub(super) fn done(&self, serial: Serial, result: Result<(), Failure>) -> Event {
+        let task = match self.deed {
+            Deed::Dial(_) => Task::Dial,
+            Deed::Answer => Task::Answer,
+            Deed::End => Task::End,
+        };
+        Event::Done { serial, call: self.call, task, result }
+    }
+
+    fn dials(&self) -> bool {
+        matches!(self.deed, Deed::Dial(_))
     }
 }
 
@@ -76,8 +89,6 @@ struct Pending {
     before: Option<CallState>,
     /// Somebody has called since.
     rang: bool,
-    /// A call that begins now is to be ended.
-    given_up: bool,
 }
 
 enum Search {
@@ -150,10 +161,10 @@ impl Phone {
         if let Some(pending) = self.pending.take() {
             // Nobody knows whether it was done.
             let failure = if was_told { Failure::NoAnswer } else { Failure::NoPhone };
-            self.done(pending.wish.task(), Err(failure));
+            self.done(&pending.wish, Err(failure));
         }
         for (wish, _) in std::mem::take(&mut self.waiting) {
-            self.done(wish.task(), Err(Failure::NoPhone));
+            self.done(&wish, Err(Failure::NoPhone));
         }
     }
 
@@ -167,21 +178,14 @@ impl Phone {
     }
 
     /// `Command::GiveUp`.
-    pub(super) fn give_up_dialling(&mut self) {
-        let dials = |wish: &Wish| matches!(wish, Wish::Dial(_));
-        let was_told = self.was_told();
-        let mut given_up = self.waiting.iter().filter(|(wish, _)| dials(wish)).count();
-        self.waiting.retain(|(wish, _)| !dials(wish));
-        match self.pending.as_mut().filter(|pending| dials(&pending.wish)) {
-            Some(pending) if was_told => pending.given_up = true,
-            Some(_) => {
-                self.pending = None;
-                given_up += 1;
-            }
-            None => {}
-        }
-        for _ in 0..given_up {
-            self.done(Task::Dial, Err(Failure::Overtaken));
+    pub(super) fn give_up_dialling(&mut self, call: CallId) {
+        let is_it = |wish: &Wish| wish.dials() && wish.call == call;
+        let told = self.was_told();
+        let under_way = self.pending.take_if(|pending| !told && is_it(&pending.wish));
+        let place = self.waiting.iter().position(|(wish, _)| is_it(wish));
+        let waits = place.and_then(|place| self.waiting.remove(place));
+        for wish in under_way.map(|pending| pending.wish).into_iter().chain(waits.map(|(wish, _)| wish)) {
+            self.done(&wish, Err(Failure::Overtaken));
         }
     }
 
@@ -213,9 +217,9 @@ impl Phone {
 
     pub(super) fn wish(&mut self, now: Instant, wish: Wish) {
         if self.state != DeviceState::Online {
-            self.done(wish.task(), Err(Failure::NoPhone));
+            self.done(&wish, Err(Failure::NoPhone));
         } else if self.waiting.len() >= WAITING_MAX {
-            self.done(wish.task(), Err(Failure::Busy));
+            self.done(&wish, Err(Failure::Busy));
         } else {
             self.waiting.push_back((wish, now));
         }
@@ -243,11 +247,10 @@ impl Phone {
         let may_begin = self.pending.as_ref().is_none_or(|pending| matches!(pending.stage, Stage::Effect(_)));
         if may_begin && let Some((wish, since)) = self.waiting.pop_front() {
             if let Some(overtaken) = self.pending.take() {
-                self.done(overtaken.wish.task(), Err(Failure::Overtaken));
+                self.done(&overtaken.wish, Err(Failure::Overtaken));
             }
-            let max = if matches!(wish, Wish::Dial(_)) { DIAL_BEGUN_MAX } else { KEY_BEGUN_MAX };
-            let (stage, by) = (Stage::Look, since + max);
-            self.pending = Some(Pending { wish, stage, by, before: None, rang: false, given_up: false });
+            let by = since + if wish.dials() { DIAL_BEGUN_MAX } else { KEY_BEGUN_MAX };
+            self.pending = Some(Pending { wish, stage: Stage::Look, by, before: None, rang: false });
         }
         match &self.pending {
             Some(Pending { stage: Stage::Look, .. }) => return Some(Ask::Look),
@@ -256,10 +259,10 @@ impl Phone {
                 return self.choose(now);
             }
             Some(Pending { stage: Stage::Act, wish, .. }) => {
-                return Some(Ask::Act(match wish {
-                    Wish::Dial(number) => shell::dial(number),
-                    Wish::Answer => shell::ANSWER.into(),
-                    Wish::End => shell::END.into(),
+                return Some(Ask::Act(match &wish.deed {
+                    Deed::Dial(number) => shell::dial(number),
+                    Deed::Answer => shell::ANSWER.into(),
+                    Deed::End => shell::END.into(),
                 }));
             }
             Some(Pending { stage: Stage::Effect(_), .. }) | None => {}
@@ -315,8 +318,8 @@ impl Phone {
         if let Some(failure) = refusal {
             return self.finish(now, Err(failure));
         }
-        let dials = matches!(pending.wish, Wish::Dial(_));
-        pending.stage = Stage::Effect(now + if dials { DIAL_EFFECT_MAX } else { KEY_EFFECT_MAX });
+        let max = if pending.wish.dials() { DIAL_EFFECT_MAX } else { KEY_EFFECT_MAX };
+        pending.stage = Stage::Effect(now + max);
         self.look_at = Some(now);
     }
 
@@ -383,12 +386,10 @@ impl Phone {
         }
         pending.rang |= matches!(state, Some(CallState::Incoming | CallState::Waiting));
         let verdict = match pending.stage {
-            Stage::Look => permitted(&pending.wish, state),
-            Stage::Effect(by) => match effect(&pending.wish, pending.before, state) {
+            Stage::Look => permitted(&pending.wish.deed, state),
+            Stage::Effect(by) => match effect(&pending.wish.deed, pending.before, state) {
                 // It may as well be the call that came in.
-                Some(Ok(())) if pending.rang && matches!(pending.wish, Wish::Dial(_)) => {
-                    Some(Err(Failure::Busy))
-                }
+                Some(Ok(())) if pending.rang && pending.wish.dials() => Some(Err(Failure::Busy)),
                 Some(result) => Some(result),
                 None if now >= by => Some(Err(Failure::NoEffect)),
                 None => return,
@@ -403,16 +404,13 @@ impl Phone {
 
     fn finish(&mut self, now: Instant, result: Result<(), Failure>) {
         if let Some(pending) = self.pending.take() {
-            if pending.given_up && result.is_ok() {
-                self.waiting.push_front((Wish::End, now));
-            }
-            self.done(pending.wish.task(), result);
+            self.done(&pending.wish, result);
         }
         self.look_again(now);
     }
 
-    fn done(&mut self, task: Task, result: Result<(), Failure>) {
-        self.events.push(Event::Done { serial: self.serial.clone(), task, result });
+    fn done(&mut self, wish: &Wish, result: Result<(), Failure>) {
+        self.events.push(wish.done(self.serial.clone(), result));
     }
 
     fn look_again(&mut self, now: Instant) {
@@ -445,30 +443,30 @@ impl Phone {
 }
 
 /// Whether the call is as the command needs it. `None`: act; else the command's end.
-fn permitted(wish: &Wish, state: Option<CallState>) -> Option<Result<(), Failure>> {
-    let refusal = match (wish, state) {
-        (Wish::End, Some(CallState::Idle)) => return Some(Ok(())),
-        (Wish::End, Some(CallState::Waiting)) => Failure::Busy,
+fn permitted(deed: &Deed, state: Option<CallState>) -> Option<Result<(), Failure>> {
+    let refusal = match (deed, state) {
+        (Deed::End, Some(CallState::Idle)) => return Some(Ok(())),
+        (Deed::End, Some(CallState::Waiting)) => Failure::Busy,
         // Ending what cannot be seen does no harm beyond a dark screen; a call that goes on costs money.
-        (Wish::End, _)
-        | (Wish::Dial(_), Some(CallState::Idle))
-        | (Wish::Answer, Some(CallState::Incoming)) => return None,
-        (Wish::Answer, Some(CallState::Idle)) => Failure::NoCall,
-        (Wish::Dial(_) | Wish::Answer, Some(_)) => Failure::Busy,
-        (Wish::Dial(_) | Wish::Answer, None) => Failure::Unreadable,
+        (Deed::End, _)
+        | (Deed::Dial(_), Some(CallState::Idle))
+        | (Deed::Answer, Some(CallState::Incoming)) => return None,
+        (Deed::Answer, Some(CallState::Idle)) => Failure::NoCall,
+        (Deed::Dial(_) | Deed::Answer, Some(_)) => Failure::Busy,
+        (Deed::Dial(_) | Deed::Answer, None) => Failure::Unreadable,
     };
     Some(Err(refusal))
 }
 
 /// What the look says about the command's effect; `None`: not seen yet.
-fn effect(wish: &Wish, before: Option<CallState>, state: Option<CallState>) -> Option<Result<(), Failure>> {
+fn effect(deed: &Deed, before: Option<CallState>, state: Option<CallState>) -> Option<Result<(), Failure>> {
     let state = state?;
-    let is_seen = match wish {
-        Wish::Dial(_) => !matches!(state, CallState::Idle | CallState::Incoming),
-        Wish::Answer if state == CallState::Idle => return Some(Err(Failure::NoCall)),
-        Wish::Answer => state != CallState::Incoming,
+    let is_seen = match deed {
+        Deed::Dial(_) => !matches!(state, CallState::Idle | CallState::Incoming),
+        Deed::Answer if state == CallState::Idle => return Some(Err(Failure::NoCall)),
+        Deed::Answer => state != CallState::Incoming,
         // Else one of two calls is over.
-        Wish::End => {
+        Deed::End => {
             state == CallState::Idle
                 || match before? {
                     CallState::Active => state == CallState::Held,

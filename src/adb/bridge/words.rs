@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::adb::address::BluetoothAddress;
 use crate::adb::device::{DeviceState, Serial};
 use crate::adb::registry::CallState;
-use crate::base::{Number, Pii};
+use crate::base::{CallId, Number, Pii};
 
 /// One connection to the server. Each is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,8 @@ pub struct Settings {
     pub bindings: BTreeMap<Serial, BluetoothAddress>,
 }
 
-/// What the user wants.
+/// What the user wants. Where it is for a call, that one is said again in the answer: an answer may come late, and be
+/// of a call that is long over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Use these settings from now on.
@@ -45,6 +46,8 @@ pub enum Command {
     Dial {
         /// Which phone.
         serial: Serial,
+        /// For which call.
+        call: CallId,
         /// Whom.
         number: Number,
     },
@@ -52,17 +55,23 @@ pub enum Command {
     Answer {
         /// Which phone.
         serial: Serial,
+        /// For which call.
+        call: CallId,
     },
     /// Refuse or end the call, if no other one waits.
     End {
         /// Which phone.
         serial: Serial,
+        /// For which call.
+        call: CallId,
     },
-    /// The call that is being dialled is no longer wanted: if the phone was not told of it, it is not dialled; if it
-    /// was, it is ended once it begins.
+    /// The call that is being dialled is no longer wanted: if the phone was not told of it, it is not dialled. If it
+    /// was, that cannot be taken back, and the end of `Dial` says what came of it.
     GiveUp {
         /// Which phone.
         serial: Serial,
+        /// Which call.
+        call: CallId,
     },
     /// A call is expected: look at the phone again and again, or not any more. A call that is known is watched anyway.
     Watch {
@@ -73,8 +82,21 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The answer to it when it did not reach the bridge. `None`: it has none.
+    pub fn not_passed_on(self) -> Option<Event> {
+        let (serial, call, task) = match self {
+            Self::Dial { serial, call, .. } => (serial, call, Task::Dial),
+            Self::Answer { serial, call } => (serial, call, Task::Answer),
+            Self::End { serial, call } => (serial, call, Task::End),
+            Self::Configure(_) | Self::GiveUp { .. } | Self::Watch { .. } => return None,
+        };
+        Some(Event::Done { serial, call, task, result: Err(Failure::NotPassedOn) })
+    }
+}
+
 /// A command that comes to an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// `Command::Dial`.
     Dial,
@@ -159,6 +181,8 @@ pub enum Event {
     Done {
         /// Which phone.
         serial: Serial,
+        /// For which call.
+        call: CallId,
         /// Which command.
         task: Task,
         /// How.
@@ -172,6 +196,9 @@ pub enum Failure {
     /// It is not plugged in, not ready (in time), or not the one that is used. It was not told of the command.
     #[error("the phone is not there")]
     NoPhone,
+    /// Too many commands wait on the way to the bridge.
+    #[error("it was not passed on")]
+    NotPassedOn,
     /// It has a call, or too many commands wait.
     #[error("the phone is busy")]
     Busy,

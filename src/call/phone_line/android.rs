@@ -13,7 +13,7 @@ use super::core::{PhoneLine, Shared};
 use super::phone::Phone;
 use super::words::{bounded, remote_party};
 use crate::adb::{self, DeviceState, Failure, Serial, Task};
-use crate::base::{Number, Pii};
+use crate::base::{CallId, Number, Pii};
 use crate::call::leg::LegEnd;
 use crate::call::phones::{self, PhoneEnd, PhoneEvent, PhoneSettings};
 use crate::hfp::host::Address;
@@ -29,10 +29,8 @@ pub(super) struct Android {
     pub(super) serial: Serial,
     /// The bridge looks at it, because there is a call of ours.
     watched: bool,
-    /// The bridge was asked to dial, and has not said what came of it.
-    dialling: bool,
-    /// The bridge was asked to answer, and has not said what came of it.
-    pub(super) answering: bool,
+    /// What the bridge was asked last, of each kind, for which call; it has not said what came of it.
+    asked: BTreeMap<Task, CallId>,
 }
 
 /// What the bridge tells of one phone.
@@ -150,10 +148,12 @@ impl PhoneLine {
                 }
                 self.with_android(&serial, |phone, shared| phone.android_lost(now, shared));
             }
-            adb::Event::Done { serial, task, result } => {
-                let call = self.androids.seen.get(&serial).and_then(|seen| seen.call);
+            adb::Event::Done { serial, call, task, result } => {
+                let seen = self.androids.seen.get(&serial).and_then(|seen| seen.call);
                 self.with_android(&serial, |phone, shared| {
-                    phone.on_adb_done(now, shared, (task, result), call);
+                    if phone.is_answered(call, task) {
+                        phone.on_adb_done(now, shared, (call, task, result), seen);
+                    }
                 });
             }
         }
@@ -210,40 +210,52 @@ impl PhoneLine {
 
 impl Android {
     fn new(serial: Serial) -> Self {
-        Self { serial, watched: false, dialling: false, answering: false }
+        Self { serial, watched: false, asked: BTreeMap::new() }
     }
 }
 
 impl Phone {
-    /// A call that was given up may yet be dialled.
+    /// A call may yet be dialled over the bridge, one that was given up as well.
     pub(super) fn may_yet_dial(&self) -> bool {
-        self.android.as_ref().is_some_and(|android| android.dialling)
+        self.android.as_ref().is_some_and(|android| android.asked.contains_key(&Task::Dial))
+    }
+
+    /// Whether this is the answer to what the bridge was asked last: one that comes late is nobody's.
+    fn is_answered(&mut self, call: CallId, task: Task) -> bool {
+        let Some(android) = &mut self.android else { return false };
+        let is_it = android.asked.get(&task) == Some(&call);
+        if is_it {
+            android.asked.remove(&task);
+        }
+        is_it
     }
 
     /// Whether the call of ours is dialled over the bridge.
     pub(super) fn dial_by_adb(&mut self, shared: &mut Shared, number: &Number) -> bool {
         let (Some(android), Some(call)) = (&mut self.android, &mut self.call) else { return false };
-        android.dialling = true;
+        android.asked.insert(Task::Dial, call.id);
         call.by_adb = true;
-        shared.adb(adb::Command::Dial { serial: android.serial.clone(), number: number.clone() });
+        let (serial, number) = (android.serial.clone(), number.clone());
+        shared.adb(adb::Command::Dial { serial, call: call.id, number });
         true
     }
 
     /// Whether it is taken over the bridge.
     pub(super) fn answer_by_adb(&mut self, shared: &mut Shared) -> bool {
-        let Some(android) = &mut self.android else { return false };
-        android.answering = true;
-        shared.adb(adb::Command::Answer { serial: android.serial.clone() });
+        let (Some(android), Some(call)) = (&mut self.android, &self.call) else { return false };
+        android.asked.insert(Task::Answer, call.id);
+        shared.adb(adb::Command::Answer { serial: android.serial.clone(), call: call.id });
         true
     }
 
     /// Whether it is ended over the bridge: the key ends a call that rings or waits before the one that is active, and
     /// leaves the one on hold.
-    pub(super) fn end_by_adb(&self, shared: &mut Shared, others: &[CallState]) -> bool {
-        let Some(android) = &self.android else { return false };
+    pub(super) fn end_by_adb(&mut self, shared: &mut Shared, call: CallId, others: &[CallState]) -> bool {
+        let Some(android) = &mut self.android else { return false };
         let ends_ours = others.iter().all(|other| *other == CallState::Held);
         if ends_ours {
-            shared.adb(adb::Command::End { serial: android.serial.clone() });
+            android.asked.insert(Task::End, call);
+            shared.adb(adb::Command::End { serial: android.serial.clone(), call });
         }
         ends_ours
     }
@@ -304,46 +316,42 @@ impl Phone {
         &mut self,
         now: Instant,
         shared: &mut Shared,
-        (task, result): (Task, Result<(), Failure>),
+        (call, task, result): (CallId, Task, Result<(), Failure>),
         seen: Option<adb::CallState>,
     ) {
-        let Some(android) = &mut self.android else { return };
-        let failure = result.err();
-        match task {
-            Task::Dial => {
-                android.dialling = false;
-                match failure {
-                    Some(failure) => self.not_dialled(now, shared, &failure),
-                    None => {
-                        if let Some(state) = seen {
-                            self.on_android_call(now, shared, state);
-                        }
-                    }
+        let is_ours = self.call.as_ref().is_some_and(|own| own.id == call);
+        let in_hand = self.has_in_hand(call);
+        match (task, result) {
+            (Task::Dial, Ok(())) => {
+                if let Some(state) = seen.filter(|_| is_ours) {
+                    self.on_android_call(now, shared, state);
+                }
+                if !self.has_in_hand(call) {
+                    self.end_what_began_in_vain(shared, call);
                 }
             }
-            Task::Answer => {
-                android.answering = false;
-                match failure {
-                    None => self.on_answered(),
-                    Some(failure) => self.not_answered(now, shared, &failure),
-                }
+            (Task::Dial, Err(Failure::NoAnswer | Failure::NoEffect)) if !in_hand => {
+                self.end_what_may_begin(shared, call);
             }
-            Task::End => {
-                if let Some(failure) = failure {
-                    self.not_ended(now, shared, &failure);
-                }
-            }
+            (Task::Dial, Err(failure)) if is_ours => self.not_dialled(now, shared, &failure),
+            (Task::Answer, Ok(())) if is_ours => self.on_answered(),
+            (Task::Answer, Err(failure)) if is_ours => self.not_answered(now, shared, &failure),
+            (Task::End, Err(failure)) if is_ours => self.not_ended(now, shared, &failure),
+            (Task::Dial, Err(_)) | (Task::Answer | Task::End, _) => {}
         }
     }
 
     fn not_dialled(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
         let surely_not = match failure {
             // The phone had no chance to begin.
-            Failure::NoPhone | Failure::Unreadable | Failure::ByServer(_) | Failure::ByPhone(_) => true,
+            Failure::NoPhone
+            | Failure::NotPassedOn
+            | Failure::Unreadable
+            | Failure::ByServer(_)
+            | Failure::ByPhone(_) => true,
             Failure::Busy | Failure::NoCall | Failure::Overtaken => false,
             // It shows itself over Bluetooth, or has had its time.
-            Failure::NoAnswer | Failure::NoEffect if self.call.is_some() => return,
-            Failure::NoAnswer | Failure::NoEffect => return self.end_what_may_begin(shared),
+            Failure::NoAnswer | Failure::NoEffect => return,
         };
         let has_calls = self.has_calls();
         let unseen = |call: &&mut OwnCall| call.by_adb && call.index.is_none();
@@ -362,12 +370,28 @@ impl Phone {
     }
 
     /// Of a call that was given up nothing may begin: nobody would speak. Not where the owner has one.
-    pub(super) fn end_what_may_begin(&mut self, shared: &mut Shared) {
-        if let Some(android) = self.android.as_ref().filter(|android| android.dialling) {
-            return shared.adb(adb::Command::GiveUp { serial: android.serial.clone() });
+    pub(super) fn end_what_may_begin(&mut self, shared: &mut Shared, call: CallId) {
+        let asked = |android: &&Android| android.asked.get(&Task::Dial) == Some(&call);
+        if let Some(android) = self.android.as_ref().filter(asked) {
+            return shared.adb(adb::Command::GiveUp { serial: android.serial.clone(), call });
         }
         let others: Vec<CallState> = self.owners_calls().map(|call| call.state).collect();
-        self.end_by_adb(shared, &others);
+        self.end_by_adb(shared, call, &others);
+    }
+
+    /// The call is wanted, or is being ended already.
+    fn has_in_hand(&self, call: CallId) -> bool {
+        let in_hand = |own: &OwnCall| own.id == call && (own.ending.is_none() || own.index.is_some());
+        self.call.as_ref().is_some_and(in_hand)
+    }
+
+    /// The bridge saw a call begin that is no longer wanted. If the phone lists one alone, it is that one.
+    fn end_what_began_in_vain(&mut self, shared: &mut Shared, call: CallId) {
+        let others: Vec<CallState> = match self.calls() {
+            [only] if !only.incoming => vec![],
+            calls => calls.iter().map(|call| call.state).collect(),
+        };
+        self.end_by_adb(shared, call, &others);
     }
 
     fn not_answered(&mut self, now: Instant, shared: &mut Shared, failure: &Failure) {
@@ -380,6 +404,7 @@ impl Phone {
             return match failure {
                 Failure::NoAnswer | Failure::NoEffect => self.on_answered(),
                 Failure::NoPhone
+                | Failure::NotPassedOn
                 | Failure::Busy
                 | Failure::NoCall
                 | Failure::Unreadable
@@ -426,8 +451,8 @@ impl Phone {
         if android.watched {
             shared.adb(adb::Command::Watch { serial: android.serial, on: false });
         }
-        if android.answering {
-            self.not_answered(now, shared, &Failure::NoAnswer);
+        for (task, call) in android.asked {
+            self.on_adb_done(now, shared, (call, task, Err(Failure::NoAnswer)), None);
         }
     }
 

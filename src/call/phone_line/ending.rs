@@ -130,8 +130,9 @@ impl Phone {
         } else if call.ending.is_none() {
             call.ending = Some(Ending { end, detail, tries: 0, by: now + HANG_UP_MAX });
             let out_of_sight = call.index.is_none() && (call.by_adb || call.lost.is_some());
+            let call = call.id;
             if out_of_sight {
-                self.end_what_may_begin(shared);
+                self.end_what_may_begin(shared, call);
             }
             self.end_again(now, shared);
         }
@@ -144,6 +145,7 @@ impl Phone {
         let releases_one = self.ready().is_some_and(hfp::slc::Slc::releases_one);
         let Some(call) = &mut self.call else { return };
         let (Some(ending), Some(index)) = (&mut call.ending, call.index) else { return };
+        let id = call.id;
         ending.tries += 1;
         ending.by = now + HANG_UP_MAX;
         let way_out = match index {
@@ -154,7 +156,7 @@ impl Phone {
         match way_out {
             WayOut::HangUp => {
                 let first = ending.tries == 1;
-                let by_adb = first && self.end_by_adb(shared, &others);
+                let by_adb = first && self.end_by_adb(shared, id, &others);
                 // Closing does not wait for a second try.
                 if !by_adb || shared.closing {
                     self.ask(now, Command::Hangup);
@@ -194,7 +196,8 @@ impl Phone {
         if call.is_unseen_too_long(now) {
             let end = PhoneEnd::Leg(LegEnd::Failed);
             if call.by_adb {
-                self.end_what_may_begin(shared);
+                let call = call.id;
+                self.end_what_may_begin(shared, call);
             }
             self.finish(shared, end, "the phone did not say what became of it");
         }

@@ -18,7 +18,7 @@ use crate::port::sco::Sco;
 use crate::run::adb::{AdbCommand, AdbEvent};
 use crate::run::voice::{VoiceEvent as Noticed, VoicePool};
 use crate::sys::clock;
-use crate::sys::mailbox::{MailSender, Mailbox, mailbox};
+use crate::sys::mailbox::{MailSender, Mailbox, Undelivered, mailbox};
 use crate::sys::thread::{Role, Spawner};
 use crate::sys::wait::{Interest, Waiting, on, readable, wait, writable};
 
@@ -307,8 +307,8 @@ impl<F: FnMut(Told)> Thread<F> {
                 Output::Voice { phone, command } => self.on_voice(phone, command),
                 Output::Route { phone, call } => self.voice.route(phone, call),
                 Output::Adb(command) => {
-                    if self.adb.commands.send(command).is_err() {
-                        log::error!("the adb thread is behind; a command was dropped");
+                    if let Some(answer) = pass_on(&self.adb.commands, command) {
+                        self.line.handle_input(clock::mono(), Input::Adb(answer));
                     }
                 }
                 Output::Remember(memory) => (self.tell)(Told::Remember(memory)),
@@ -341,6 +341,13 @@ impl<F: FnMut(Told)> Thread<F> {
             }
         }
     }
+}
+
+/// Tells the adb thread; else what is to be known of a command that it will not get.
+fn pass_on(commands: &MailSender<AdbCommand>, command: AdbCommand) -> Option<AdbEvent> {
+    let (Undelivered::Full(command) | Undelivered::Gone(command)) = commands.send(command).err()?;
+    log::error!("the adb thread is behind; a command was dropped");
+    command.not_passed_on()
 }
 
 #[cfg(test)]

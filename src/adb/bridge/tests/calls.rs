@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::{World, serial};
+use super::world::{CALL, World, serial};
 use crate::adb::sim::{Android, Model, Phone};
 use crate::adb::{CallState, Command, DeviceState, Event, Failure, Settings, Task};
+use crate::base::CallId;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LOOK: &str = "dumpsys telephony.registry";
@@ -88,7 +89,7 @@ fn a_number_is_dialled_and_done_when_the_call_is_seen() {
     world.dial();
     assert_eq!(world.said(), [LOOK, "am start -a android.intent.action.CALL -d tel:%2B49301", LOOK]);
     let told = world.told();
-    let done = Event::Done { serial: serial("A"), task: Task::Dial, result: Ok(()) };
+    let done = Event::Done { serial: serial("A"), call: CALL, task: Task::Dial, result: Ok(()) };
     assert_eq!(told, [Event::Call { serial: serial("A"), state: CallState::Dialing }, done]);
     assert_eq!(looks(&mut world, 5 * SECOND), 10);
     world.end();
@@ -136,27 +137,49 @@ fn a_waiting_call_is_never_answered_into_the_owners_call_nor_refused_for_another
 }
 
 #[test]
-fn a_dial_that_is_given_up_is_not_begun_or_is_ended_once_it_begins() {
-    let give_up = |world: &mut World| world.command(Command::GiveUp { serial: serial("A") });
+fn a_dial_that_is_given_up_is_not_begun_unless_the_phone_was_told_of_it() {
+    let give_up = |world: &mut World, call| world.command(Command::GiveUp { serial: serial("A"), call });
+    let overtaken = || Err(Failure::Overtaken);
     let mut world = World::with(Phone::default());
     world.silent = true;
-    world.dial();
-    world.dial();
-    give_up(&mut world);
+    let calls = [1, 2, 3].map(CallId);
+    for call in calls {
+        world.dial_for(call);
+    }
+    give_up(&mut world, calls[1]);
+    assert_eq!(world.dialled(), [(calls[1], overtaken())], "one that waits");
+    give_up(&mut world, calls[0]);
+    assert_eq!(world.dialled(), [(calls[0], overtaken())], "the one for which the phone is looked at");
+    give_up(&mut world, calls[0]);
     world.silent = false;
     world.wait(20 * SECOND);
-    assert_eq!(world.done(), [(Task::Dial, Err(Failure::Overtaken)), (Task::Dial, Err(Failure::Overtaken))]);
-    assert!(!world.said().iter().any(|said| said.starts_with("am ")), "the phone was not told");
+    assert_eq!(world.dialled(), [(calls[2], Ok(()))]);
+    assert_eq!(world.said().iter().filter(|said| said.starts_with("am ")).count(), 1);
 
     let mut world = World::with(Phone::default());
     world.phone().model.dials_late = true;
     world.dial();
-    give_up(&mut world);
+    give_up(&mut world, CALL);
     assert_eq!(world.done(), []);
     world.phone().turns(CallState::Dialing);
     world.wait(5 * SECOND);
-    assert_eq!(world.done(), [(Task::Dial, Ok(())), (Task::End, Ok(()))]);
-    assert_eq!(world.phone().calls().count(), 0);
+    assert_eq!(world.dialled(), [(CALL, Ok(()))], "whoever gave it up learns that it begins");
+}
+
+#[test]
+fn every_answer_names_the_call_that_the_command_was_for() {
+    let mut world = World::with(Phone::default());
+    world.phone().model.dials_late = true;
+    world.dial_for(CallId(7));
+    world.command(Command::End { serial: serial("A"), call: CallId(8) });
+    world.command(Command::Answer { serial: serial("B"), call: CallId(9) });
+    let done = |event| {
+        let Event::Done { call, task, result, .. } = event else { return None };
+        Some((call.0, task, result))
+    };
+    let done: Vec<_> = world.told().into_iter().filter_map(done).collect();
+    let (overtaken, no_phone) = (Err(Failure::Overtaken), Err(Failure::NoPhone));
+    assert_eq!(done, [(7, Task::Dial, overtaken), (8, Task::End, Ok(())), (9, Task::Answer, no_phone)]);
 }
 
 #[test]
@@ -173,18 +196,15 @@ fn a_call_that_came_in_meanwhile_is_not_taken_for_the_one_that_was_dialled() {
 
 #[test]
 fn whether_a_command_was_done_is_not_known_once_it_was_passed_on() {
-    let gone = |passed_on: bool| {
-        let mut world = World::with(Phone::default());
-        world.phone().model.dials_late = true;
-        world.silent = !passed_on;
-        world.dial();
-        world.end();
-        world.server.unplug("A");
-        world.silent = false;
-        world.settle();
-        world.done()
-    };
-    assert_eq!(gone(false)[..], [(Task::Dial, Err(Failure::NoPhone)), (Task::End, Err(Failure::NoPhone))]);
+    let mut world = World::with(Phone::default());
+    world.silent = true;
+    world.dial();
+    world.end();
+    world.server.unplug("A");
+    world.silent = false;
+    world.settle();
+    assert_eq!(world.done(), [(Task::Dial, Err(Failure::NoPhone)), (Task::End, Err(Failure::NoPhone))]);
+
     let mut world = World::with(Phone::default());
     world.phone().model.dials_late = true;
     world.dial();

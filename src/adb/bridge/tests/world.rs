@@ -8,7 +8,7 @@ use crate::adb::{
     Why,
 };
 use crate::base::time::any_instant;
-use crate::base::{Number, Rng};
+use crate::base::{CallId, Number, Rng};
 
 pub(super) struct World {
     pub(super) now: Instant,
@@ -25,6 +25,9 @@ pub(super) struct World {
     pub(super) open: Vec<LinkId>,
     heard: usize,
 }
+
+/// The call that commands are for, where it is not told otherwise.
+pub(super) const CALL: CallId = CallId(1);
 
 pub(super) fn serial(text: &str) -> Serial {
     Serial::parse(text).unwrap()
@@ -64,15 +67,20 @@ impl World {
     }
 
     pub(super) fn dial(&mut self) {
-        self.command(Command::Dial { serial: serial("A"), number: Number::parse("+49 30 1").unwrap() });
+        self.dial_for(CALL);
+    }
+
+    pub(super) fn dial_for(&mut self, call: CallId) {
+        let number = Number::parse("+49 30 1").unwrap();
+        self.command(Command::Dial { serial: serial("A"), call, number });
     }
 
     pub(super) fn answer(&mut self) {
-        self.command(Command::Answer { serial: serial("A") });
+        self.command(Command::Answer { serial: serial("A"), call: CALL });
     }
 
     pub(super) fn end(&mut self) {
-        self.command(Command::End { serial: serial("A") });
+        self.command(Command::End { serial: serial("A"), call: CALL });
     }
 
     pub(super) fn watch(&mut self, on: bool) {
@@ -108,6 +116,15 @@ impl World {
         let done =
             |event| if let Event::Done { task, result, .. } = event { Some((task, result)) } else { None };
         self.told().into_iter().filter_map(done).collect()
+    }
+
+    /// The calls for which dialling came to an end, and how.
+    pub(super) fn dialled(&mut self) -> Vec<(CallId, Result<(), Failure>)> {
+        let dialled = |event| {
+            let Event::Done { call, task: Task::Dial, result, .. } = event else { return None };
+            Some((call, result))
+        };
+        self.told().into_iter().filter_map(dialled).collect()
     }
 
     /// Time passes, and every timer with it.

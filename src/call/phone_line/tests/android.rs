@@ -52,7 +52,11 @@ impl World {
     }
 
     pub(super) fn adb_did(&mut self, task: Task, result: Result<(), Failure>) {
-        self.adb_says(adb::Event::Done { serial: serial(), task, result });
+        self.adb_did_for(self.asked[&task], task, result);
+    }
+
+    pub(super) fn adb_did_for(&mut self, call: CallId, task: Task, result: Result<(), Failure>) {
+        self.adb_says(adb::Event::Done { serial: serial(), call, task, result });
     }
 
     /// What the bridge was told since the last time, but to look.
@@ -66,20 +70,20 @@ impl World {
     }
 }
 
-pub(super) fn dial() -> adb::Command {
-    adb::Command::Dial { serial: serial(), number: number("+15550199") }
+pub(super) fn dial(call: CallId) -> adb::Command {
+    adb::Command::Dial { serial: serial(), call, number: number("+15550199") }
 }
 
-pub(super) fn answer() -> adb::Command {
-    adb::Command::Answer { serial: serial() }
+pub(super) fn answer(call: CallId) -> adb::Command {
+    adb::Command::Answer { serial: serial(), call }
 }
 
-pub(super) fn end() -> adb::Command {
-    adb::Command::End { serial: serial() }
+pub(super) fn end(call: CallId) -> adb::Command {
+    adb::Command::End { serial: serial(), call }
 }
 
-pub(super) fn give_up() -> adb::Command {
-    adb::Command::GiveUp { serial: serial() }
+pub(super) fn give_up(call: CallId) -> adb::Command {
+    adb::Command::GiveUp { serial: serial(), call }
 }
 
 pub(super) fn leg(end: LegEnd) -> PhoneEnd {
@@ -150,7 +154,7 @@ fn one_phone_on_a_cable_and_over_the_network_is_one_and_goes_on_when_either_is_l
 fn a_phone_that_does_nothing_over_bluetooth_is_dialled_answered_and_ended_over_adb() {
     let mut world = World::with_android(deaf());
     let call = world.dial("+15550199");
-    assert_eq!(world.told_adb(), [dial()]);
+    assert_eq!(world.told_adb(), [dial(call)]);
     world.happens(Happening::OwnerDials(Pii("+15550199".into())));
     world.adb_sees(Seen::Dialing);
     world.adb_did(Task::Dial, Ok(()));
@@ -159,14 +163,14 @@ fn a_phone_that_does_nothing_over_bluetooth_is_dialled_answered_and_ended_over_a
     assert!(world.has(&PhoneEvent::Active { call }));
     assert_eq!(world.sims[&A].routed, Some(call), "its audio comes over Bluetooth");
     world.command(PhoneCommand::Hangup { call });
-    assert_eq!(world.told_adb(), [end()]);
+    assert_eq!(world.told_adb(), [end(call)]);
     world.happens(Happening::Over);
     assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
 
     world.wait(5000);
     let call = world.rings("+15550100");
     world.command(PhoneCommand::Answer { call });
-    assert_eq!(world.told_adb(), [answer()]);
+    assert_eq!(world.told_adb(), [answer(call)]);
     world.happens(Happening::OwnerAnswers);
     world.wait(5000);
     assert_eq!(world.end_of(call), None, "the key may be ours");
@@ -274,7 +278,7 @@ fn a_call_that_the_owner_takes_while_it_is_dialled_is_not_taken_for_ours() {
     world.wait(60_000);
     assert!(!world.has(&PhoneEvent::Active { call }));
     assert_eq!((world.end_of(call), world.sims[&A].routed), (Some(leg(LegEnd::Failed)), None));
-    assert_eq!((world.told_adb(), world.on_handset()), (vec![dial()], vec![CallState::Active]));
+    assert_eq!((world.told_adb(), world.on_handset()), (vec![dial(call)], vec![CallState::Active]));
 }
 
 #[test]
@@ -330,7 +334,7 @@ fn the_phone_that_adb_reaches_dials_before_one_that_it_does_not() {
     let mut world = World::with_android(Options::default());
     world.bring(B, Options::default());
     let call = world.dial_on(B);
-    assert_eq!(world.told_adb(), [dial()], "{call}: B carried the last call, and A is at adb");
+    assert_eq!(world.told_adb(), [dial(call)], "{call}: B carried the last call, and A is at adb");
     world.adb_says(adb::Event::Down("connection refused".into()));
     world.wait(1000);
     assert!(world.shown.adb.as_ref().unwrap().fault.is_some());
@@ -380,7 +384,7 @@ fn a_call_whose_phone_is_away_is_ended_over_adb() {
     world.sim().near = false;
     world.breaks(A);
     world.command(PhoneCommand::Hangup { call });
-    assert_eq!(world.told_adb(), [end()]);
+    assert_eq!(world.told_adb(), [end(call)]);
 }
 
 #[test]
@@ -389,6 +393,6 @@ fn a_stop_ends_the_call_in_both_ways() {
     let call = world.talks_by_key();
     world.told_adb();
     world.command(PhoneCommand::Close);
-    assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![end()], 1));
+    assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![end(call)], 1));
     assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
 }

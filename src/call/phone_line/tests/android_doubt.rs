@@ -62,7 +62,7 @@ fn what_adb_may_have_done_is_not_done_twice() {
         assert_eq!(world.end_of(call), None);
         world.wait(2000);
         assert_eq!((world.end_of(call), world.got("ATD+15550199;")), (Some(leg(LegEnd::Failed)), 0));
-        assert_eq!(world.told_adb(), [dial(), end()], "should it come now, nobody would speak");
+        assert_eq!(world.told_adb(), [dial(call), end(call)], "should it come now, nobody would speak");
 
         let mut world = World::with_android(Options::default());
         let call = world.dial("+15550199");
@@ -70,7 +70,7 @@ fn what_adb_may_have_done_is_not_done_twice() {
         world.wait(6000);
         assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
         world.adb_did(Task::Dial, Err(failure));
-        assert_eq!(world.told_adb(), [dial(), give_up(), end()]);
+        assert_eq!(world.told_adb(), [dial(call), give_up(call), end(call)]);
     }
     let mut world = World::with_android(Options::default());
     let call = world.rings("+15550100");
@@ -91,14 +91,120 @@ fn a_call_that_was_given_up_before_the_phone_had_dialled_is_ended_when_it_has() 
     world.command(PhoneCommand::Hangup { call });
     world.wait(6000);
     assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
-    assert_eq!(world.told_adb(), [dial(), give_up()]);
+    assert_eq!(world.told_adb(), [dial(call), give_up(call)]);
     let second = world.dial("+15550199");
     assert_eq!(world.end_of(second), Some(leg(LegEnd::Failed)), "the first one may yet come");
     world.adb_sees(Seen::Dialing);
     world.adb_did(Task::Dial, Ok(()));
-    assert_eq!(world.told_adb(), [], "the bridge ends it by itself");
-    world.dial("+15550199");
-    assert_eq!(world.told_adb(), [dial()]);
+    assert_eq!(world.told_adb(), [end(call)]);
+    let third = world.dial("+15550199");
+    assert_eq!(world.told_adb(), [dial(third)]);
+}
+
+#[test]
+fn a_call_that_was_given_up_is_ended_beside_no_other_one() {
+    for (others, ends) in [
+        (&[][..], true),
+        (&[Happening::OwnerDials(Pii("+15550199".into()))], true),
+        (&[called("+15550111")], false),
+        (&[Happening::OwnerDials(Pii("+15550199".into())), called("+15550111")], false),
+    ] {
+        let mut world = World::with_android(deaf());
+        let call = world.dial("+15550199");
+        world.command(PhoneCommand::Hangup { call });
+        world.wait(6000);
+        for other in others {
+            world.happens(other.clone());
+        }
+        world.told_adb();
+        world.adb_did(Task::Dial, Ok(()));
+        assert_eq!(world.told_adb(), if ends { vec![end(call)] } else { vec![] }, "{others:?}");
+    }
+}
+
+#[test]
+fn a_call_that_begins_while_it_is_given_up_is_ended_under_whatever_name_it_has() {
+    for listed in [true, false] {
+        let mut world = World::with_android(deaf());
+        let call = world.dial("+15550199");
+        world.command(PhoneCommand::Hangup { call });
+        assert_eq!(world.told_adb(), [dial(call), give_up(call)]);
+        if listed {
+            world.happens(Happening::OwnerDials(Pii("+15550199".into())));
+        }
+        world.adb_sees(Seen::Dialing);
+        world.adb_did(Task::Dial, Ok(()));
+        assert_eq!(world.told_adb(), [end(call)]);
+        if listed {
+            world.happens(Happening::Over);
+        }
+        world.adb_sees(Seen::Idle);
+        assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
+    }
+}
+
+#[test]
+fn an_answer_that_comes_late_is_not_taken_for_one_to_the_next_call() {
+    let mut world = World::with_android(deaf());
+    let first = world.rings("+15550100");
+    world.command(PhoneCommand::Answer { call: first });
+    world.happens(Happening::Over);
+    world.wait(5000);
+    let second = world.rings("+15550111");
+    world.command(PhoneCommand::Answer { call: second });
+    assert_eq!(world.told_adb(), [answer(first), answer(second)]);
+    world.happens(Happening::OwnerAnswers);
+    world.adb_did_for(first, Task::Answer, Ok(()));
+    world.wait(5000);
+    assert!(!world.has(&PhoneEvent::Active { call: second }), "it may be the owner who took it");
+    world.adb_did_for(first, Task::Answer, Err(Failure::Busy));
+    assert_eq!(world.end_of(second), None);
+    world.adb_did_for(second, Task::Answer, Ok(()));
+    world.wait(5000);
+    assert!(world.has(&PhoneEvent::Active { call: second }));
+
+    world.command(PhoneCommand::Hangup { call: second });
+    assert_eq!(world.told_adb(), [end(second)]);
+    world.adb_did_for(first, Task::End, Err(Failure::NoEffect));
+    assert_eq!(world.got("AT+CHUP"), 0);
+    world.adb_did_for(second, Task::End, Err(Failure::NoEffect));
+    assert_eq!(world.got("AT+CHUP"), 1);
+}
+
+#[test]
+fn each_of_two_commands_in_flight_has_its_own_answer() {
+    let mut world = World::with_android(Options::default());
+    let call = world.dial("+15550199");
+    world.happens(Happening::OwnerDials(Pii("+15550199".into())));
+    world.command(PhoneCommand::Hangup { call });
+    assert_eq!(world.told_adb(), [dial(call), end(call)]);
+    world.adb_did(Task::Dial, Err(Failure::Overtaken));
+    assert_eq!((world.end_of(call), world.got("AT+CHUP")), (None, 0));
+    world.adb_did(Task::End, Err(Failure::NoAnswer));
+    assert_eq!((world.end_of(call), world.got("AT+CHUP")), (Some(leg(LegEnd::Cancelled)), 1));
+    let next = world.dial("+15550199");
+    assert_eq!(world.told_adb(), [dial(next)], "nothing is awaited any more");
+}
+
+#[test]
+fn a_command_that_is_not_passed_on_is_given_over_bluetooth() {
+    let mut world = World::with_android(Options::default());
+    let dropped = |world: &mut World| {
+        let answer = world.told_adb().pop().unwrap().not_passed_on().unwrap();
+        world.adb_says(answer);
+    };
+    let call = world.dial("+15550199");
+    dropped(&mut world);
+    assert_eq!((world.got("ATD+15550199;"), world.on_handset()), (1, vec![CallState::Dialing]));
+    world.command(PhoneCommand::Hangup { call });
+    dropped(&mut world);
+    assert_eq!((world.got("AT+CHUP"), world.end_of(call)), (1, Some(leg(LegEnd::Cancelled))));
+    world.wait(5000);
+    let call = world.rings("+15550100");
+    world.command(PhoneCommand::Answer { call });
+    dropped(&mut world);
+    world.wait(1000);
+    assert!(world.has(&PhoneEvent::Active { call }));
 }
 
 #[test]
@@ -155,7 +261,7 @@ fn a_call_that_is_being_refused_is_not_taken_after_all() {
     world.command(PhoneCommand::Answer { call });
     world.command(PhoneCommand::Hangup { call });
     world.adb_did(Task::Answer, Err(Failure::Overtaken));
-    assert_eq!((world.got("ATA"), world.told_adb()), (0, vec![answer(), end()]));
+    assert_eq!((world.got("ATA"), world.told_adb()), (0, vec![answer(call), end(call)]));
 }
 
 #[test]

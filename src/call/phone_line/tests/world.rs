@@ -47,6 +47,8 @@ pub(super) struct World {
     pub(super) events: Vec<PhoneEvent>,
     pub(super) host: Vec<host::Command>,
     pub(super) adb: Vec<adb::Command>,
+    /// For which call the bridge was asked last, of each kind.
+    pub(super) asked: BTreeMap<adb::Task, CallId>,
     pub(super) memory: Memory,
     pub(super) shown: Phones,
     pub(super) shows: u32,
@@ -103,6 +105,7 @@ impl World {
             events: vec![],
             host: vec![],
             adb: vec![],
+            asked: BTreeMap::new(),
             memory,
             shown: Phones::default(),
             shows: 0,
@@ -276,7 +279,12 @@ impl World {
                 assert_ne!(sim.routed, call, "it is told once");
                 sim.routed = call;
             }
-            Output::Adb(command) => self.adb.push(command),
+            Output::Adb(command) => {
+                if let Some(adb::Event::Done { call, task, .. }) = command.clone().not_passed_on() {
+                    self.asked.insert(task, call);
+                }
+                self.adb.push(command);
+            }
             Output::Remember(memory) => self.memory = memory,
             Output::Timeout(_) => unreachable!(),
         }

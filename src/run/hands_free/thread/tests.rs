@@ -1,6 +1,7 @@
 //! The thread's own decisions, without a bus and without phones.
 
 use super::*;
+use crate::adb::{Failure, Serial, Task};
 use crate::base::CallId;
 use crate::run::link;
 
@@ -32,4 +33,20 @@ fn a_call_that_is_not_carried_is_silent_for_ever() {
     }
     drop(thread);
     assert_eq!(silent, [(CallId(1), false), (CallId(2), true)]);
+}
+
+#[test]
+fn a_command_that_the_adb_thread_has_no_room_for_is_answered() {
+    let (commands, waiting) = mailbox(1).unwrap();
+    let serial = Serial::parse("R5CT").unwrap();
+    let end = |call| AdbCommand::End { serial: serial.clone(), call: CallId(call) };
+    let refused = |call| {
+        let result = Err(Failure::NotPassedOn);
+        Some(AdbEvent::Done { serial: serial.clone(), call: CallId(call), task: Task::End, result })
+    };
+    assert_eq!(pass_on(&commands, end(1)), None);
+    assert_eq!(pass_on(&commands, end(2)), refused(2));
+    assert_eq!(waiting.next().unwrap(), Some(end(1)));
+    drop(waiting);
+    assert_eq!(pass_on(&commands, end(3)), refused(3));
 }
