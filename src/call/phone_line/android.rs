@@ -220,6 +220,12 @@ impl Phone {
         self.android.as_ref().is_some_and(|android| android.asked.contains_key(&Task::Dial))
     }
 
+    /// The bridge has not said yet whether it dialled a call that was given up, or ended one.
+    pub(super) fn may_go_on_at_adb(&self) -> bool {
+        self.may_yet_dial()
+            || self.android.as_ref().is_some_and(|android| android.asked.contains_key(&Task::End))
+    }
+
     /// Whether this is the answer to what the bridge was asked last: one that comes late is nobody's.
     fn is_answered(&mut self, call: CallId, task: Task) -> bool {
         let Some(android) = &mut self.android else { return false };

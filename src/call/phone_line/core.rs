@@ -17,8 +17,8 @@ use crate::hfp::{Codec, slc};
 
 /// Phones and other devices that are kept; of further ones nothing is known.
 pub(super) const PHONES_MAX: usize = 64;
-/// Closing takes no longer, whatever the phones do.
-const CLOSE_MAX: Duration = Duration::from_millis(1200);
+/// Closing takes no longer, whatever the phones do: less than the switch waits for what is told of their calls.
+const CLOSE_MAX: Duration = Duration::from_millis(1100);
 
 /// What goes in.
 #[expect(missing_docs, reason = "a variant's sentence names its fields")]
@@ -398,7 +398,7 @@ impl PhoneLine {
     /// Nothing of ours is left, or it has lasted too long.
     fn finish_closing(&mut self, now: Instant) {
         let Some(by) = self.close_by else { return };
-        if now < by && self.phones.values().any(|phone| phone.call.is_some()) {
+        if now < by && self.phones.values().any(|phone| phone.call.is_some() || phone.may_go_on_at_adb()) {
             return;
         }
         for phone in self.phones.values_mut() {

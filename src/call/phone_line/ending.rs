@@ -270,6 +270,17 @@ impl Phone {
         })
     }
 
+    /// The line closes, and the call could not be ended before.
+    pub(super) fn leave_unended(&mut self, shared: &mut Shared) {
+        if self.call.as_ref().is_some_and(|call| call.ending.is_some()) {
+            self.leave_call(
+                shared,
+                PhoneEnd::PhoneLost,
+                "the phone did not end it in time: it may go on there",
+            );
+        }
+    }
+
     /// The phone is disconnected, or the line closes.
     pub(super) fn abandon_call(&mut self, shared: &mut Shared) {
         let Some(call) = &self.call else { return };

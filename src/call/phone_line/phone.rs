@@ -213,6 +213,7 @@ impl Phone {
 
     /// The line closes: what is left of ours ends, what is the owner's stays.
     pub(super) fn leave(&mut self, shared: &mut Shared) {
+        self.leave_unended(shared);
         self.abandon_call(shared);
         if self.voice.is_open() {
             self.close_voice(shared);

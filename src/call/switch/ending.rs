@@ -61,6 +61,10 @@ impl Switch {
     pub(super) fn carrier_ended(&mut self, now: Now, call: CallId, reason: EndReason, detail: String) {
         let Some(live) = self.calls.get_mut(&call) else { return };
         live.leg = Part::Gone;
+        // Of a call that a stop could not end it is known where it may go on.
+        if let (Some((EndReason::Shutdown, unsaid @ None)), EndReason::PhoneLost) = (&mut live.end, reason) {
+            *unsaid = Some(detail.clone());
+        }
         let denied = live.meta.policy_action.as_deref() == Some("ignore") && live.answered_at.is_none();
         let reason = if denied && reason == EndReason::Cancelled { EndReason::PolicyDenied } else { reason };
         self.end(now, call, reason, Some(detail).filter(|detail| !detail.is_empty()));

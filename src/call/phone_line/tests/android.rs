@@ -396,3 +396,39 @@ fn a_stop_ends_the_call_in_both_ways() {
     assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![end(call)], 1));
     assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
 }
+
+#[test]
+fn a_stop_waits_for_a_call_that_may_yet_begin_and_ends_it() {
+    for given_up_before in [true, false] {
+        let mut world = World::with_android(deaf());
+        let call = world.dial("+15550199");
+        if given_up_before {
+            world.command(PhoneCommand::Hangup { call });
+            world.wait(6000);
+            assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
+        }
+        world.command(PhoneCommand::Close);
+        assert_eq!(world.told_adb(), [dial(call), give_up(call)]);
+        world.wait(1000);
+        world.adb_sees(Seen::Dialing);
+        world.adb_did(Task::Dial, Ok(()));
+        assert_eq!(world.told_adb(), [end(call)]);
+        assert!(!world.has(&PhoneEvent::Closed), "the key has not been pressed");
+        world.adb_sees(Seen::Idle);
+        world.adb_did(Task::End, Ok(()));
+        assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
+        assert!(world.has(&PhoneEvent::Closed));
+    }
+}
+
+#[test]
+fn a_stop_that_is_over_before_the_phone_has_dialled_says_so() {
+    let mut world = World::with_android(deaf());
+    let call = world.dial("+15550199");
+    world.command(PhoneCommand::Close);
+    world.wait(1099);
+    assert!(!world.has(&PhoneEvent::Closed));
+    world.wait(1);
+    assert_eq!(world.end_of(call), Some(PhoneEnd::PhoneLost));
+    assert!(world.has(&PhoneEvent::Closed));
+}

@@ -413,6 +413,21 @@ fn a_stop_hangs_up_what_the_agent_talks_on() {
 }
 
 #[test]
+fn a_stop_records_that_a_call_may_go_on_at_its_phone() {
+    let mut world = on_phones(json!({}));
+    let call = talks(&mut world);
+    world.deaf_legs = true;
+    world.input(Input::Stop);
+    assert!(!world.stopped);
+    ended(&mut world, call, PhoneEnd::PhoneLost, "the phone did not end it in time");
+    tell(&mut world, PhoneEvent::Closed);
+    assert!(world.stopped);
+    let meta = world.only_meta();
+    assert_eq!(meta["end_reason"], "shutdown");
+    assert_eq!(meta["end_detail"], "the phone did not end it in time");
+}
+
+#[test]
 fn the_phones_are_told_of_every_setting_that_changes_and_of_no_other() {
     let mut world = on_phones(json!({}));
     let patch = json!({ "log_calls": false }).as_object().unwrap().clone();
