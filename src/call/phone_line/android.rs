@@ -290,9 +290,8 @@ impl Phone {
     fn on_android_call(&mut self, now: Instant, shared: &mut Shared, state: adb::CallState) {
         let may_yet_dial = self.may_yet_dial();
         let lists_calls = !self.calls().is_empty();
-        let dialled = |call: &&OwnCall| {
-            call.by_adb && call.lost.is_none() && call.index.is_none_or(|index| index == ANDROID_INDEX)
-        };
+        let dialled =
+            |call: &&OwnCall| call.by_adb && call.index.is_none_or(|index| index == ANDROID_INDEX);
         let Some(call) = self.call.as_ref().filter(dialled) else { return };
         if may_yet_dial || lists_calls {
             return;
@@ -312,8 +311,15 @@ impl Phone {
         };
         let seen = Call { index: ANDROID_INDEX, incoming: false, state, number: None };
         self.on_call(now, shared, &seen);
-        if state == CallState::Active && !was_active && !self.voice.is_open() {
-            // The connection asks for the audio of calls that the phone lists.
+        if state == CallState::Active && !was_active {
+            self.fetch_unlisted(now);
+        }
+    }
+
+    /// A phone that does not list the call does not bring its audio by itself.
+    pub(super) fn fetch_unlisted(&mut self, now: Instant) {
+        let is_here = self.call.as_ref().is_some_and(OwnCall::is_here);
+        if is_here && !self.voice.is_open() {
             self.fetch(now);
         }
     }

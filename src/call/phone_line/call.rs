@@ -147,6 +147,11 @@ impl Call {
         number.max(self.quiet)
     }
 
+    /// It was dialled over the bridge, and nothing was seen of it.
+    pub(super) fn is_yet_to_begin(&self) -> bool {
+        self.by_adb && self.index.is_none() && self.alerting.is_none() && self.active_since.is_none()
+    }
+
     /// It was dialled, and the phone shows nothing of it.
     pub(super) fn is_unseen_too_long(&self, now: Instant) -> bool {
         self.unseen_until().is_some_and(|by| now >= by)
@@ -232,7 +237,8 @@ impl Phone {
         let dialled = call.lost.is_none() && !new.incoming && new.state != CallState::Held;
         if call.matches(new) && (call.lost.is_some() || dialled) {
             call.index = Some(new.index);
-            call.lost = None;
+            // What is seen over the bridge brings no audio back.
+            call.lost = call.lost.filter(|_| new.index == ANDROID_INDEX);
             call.over = None;
             self.update(now, shared, new);
             self.end_again(now, shared);
@@ -279,20 +285,23 @@ impl Phone {
         }
     }
 
-    /// The connection was lost.
+    /// The connection was lost. What the bridge shows is seen on.
     pub(super) fn call_lost(&mut self, given_up: Instant) {
         self.call = self.call.take().filter(|call| call.told);
         if let Some(call) = &mut self.call {
-            call.index = None;
+            call.index = call.index.filter(|index| *index == ANDROID_INDEX);
             call.lost = Some(call.lost.unwrap_or(given_up));
         }
     }
 
-    /// It is back: its list says whether the call is still there.
+    /// It is back: its list says whether the call is still there, unless that is the bridge's to say.
     pub(super) fn call_found(&mut self, now: Instant, shared: &mut Shared) {
         let has_calls = self.ready().is_some_and(hfp::slc::Slc::has_calls);
         let Some(call) = self.call.as_mut().filter(|call| call.lost.is_some()) else { return };
-        if has_calls {
+        if call.index == Some(ANDROID_INDEX) || call.is_yet_to_begin() {
+            call.lost = None;
+            self.fetch_unlisted(now);
+        } else if has_calls {
             call.lost = Some(now + LISTED_MAX);
         } else {
             let (end, _) = super::ending::natural(call);
@@ -350,7 +359,7 @@ impl Phone {
     pub(super) fn settle_told(&mut self, now: Instant, shared: &mut Shared) {
         let (heard, phone) = (self.voice.is_heard(), self.name());
         let Some(call) = self.call.as_mut().filter(|call| call.told && call.ending.is_none()) else { return };
-        if !call.incoming && call.index.is_some() {
+        if !call.incoming && call.index.is_some() && call.lost.is_none() {
             let alerting = match call.state {
                 CallState::Dialing => Some(false),
                 CallState::Alerting => Some(true),

@@ -174,6 +174,10 @@ impl Phone {
     pub(super) fn settle_ending(&mut self, now: Instant, shared: &mut Shared) {
         let Some(call) = &self.call else { return };
         if call.lost.is_some_and(|by| now >= by) {
+            if call.is_yet_to_begin() {
+                let call = call.id;
+                self.end_what_may_begin(shared, call);
+            }
             return self.finish(shared, PhoneEnd::PhoneLost, "the phone is gone, and the call with it");
         }
         if call.over.is_some_and(|by| now >= by) {

@@ -42,7 +42,8 @@ pub enum Command {
     },
     /// Press a key: `0`-`9`, `*`, `#`, `A`-`D`; others are refused.
     Dtmf(char),
-    /// The audio is wanted here, or left to the phone.
+    /// The audio is wanted here, whatever calls the phone lists, or left to the phone. Before it is said: wanted for
+    /// an active call.
     Audio {
         /// Here.
         here: bool,
@@ -137,7 +138,7 @@ pub struct Slc {
     waiting: VecDeque<(Ask, u8)>,
     codec_answer: Option<(Codec, Instant)>,
     audio: Watch,
-    audio_here: bool,
+    audio_here: Option<bool>,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
     pub(super) counters: Counters,
@@ -175,7 +176,7 @@ impl Slc {
             waiting: VecDeque::new(),
             codec_answer: None,
             audio: Watch::default(),
-            audio_here: true,
+            audio_here: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -233,7 +234,7 @@ impl Slc {
                 return self.tell(Event::Refused(command, Refusal::Here));
             }
             Command::Audio { here } => {
-                self.audio_here = here;
+                self.audio_here = Some(here);
                 return self.watch_audio(now);
             }
             Command::OpenAudio => {
@@ -446,7 +447,7 @@ impl Slc {
     }
 
     fn watch_audio(&mut self, now: Instant) {
-        let active = self.calls.known().iter().any(|call| call.state == CallState::Active);
-        self.audio.wanted(now, active && self.audio_here);
+        let active = || self.calls.known().iter().any(|call| call.state == CallState::Active);
+        self.audio.wanted(now, self.audio_here.unwrap_or_else(active));
     }
 }

@@ -2,6 +2,7 @@
 
 mod android;
 mod android_doubt;
+mod android_lost;
 mod audio;
 mod calls;
 mod connection;
