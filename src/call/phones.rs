@@ -23,7 +23,7 @@ pub struct PhoneSettings {
     pub in_use: bool,
     /// Calls are commanded over the Android Debug Bridge where a phone is reached that way (backend `adb`).
     pub by_adb: bool,
-    /// `target_device`: the phone that dials, and the only one that is connected to.
+    /// `target_device`, or the phone of `adb_serial`: the one that dials, and the only one that is connected to.
     pub target: Option<Address>,
     /// `auto_select_device`: without a target any paired phone will do, the one used last first.
     pub auto_select: bool,
@@ -31,6 +31,15 @@ pub struct PhoneSettings {
     pub adb_serial: Option<String>,
     /// `device_bindings`: ADB serial to phone.
     pub bindings: BTreeMap<String, Address>,
+}
+
+impl PhoneSettings {
+    /// The key of the configuration that says which phone is the target.
+    pub fn target_key(&self) -> &'static str {
+        let serial = self.adb_serial.as_ref().filter(|_| self.by_adb);
+        let of_serial = serial.and_then(|serial| self.bindings.get(serial)).copied();
+        if of_serial.is_some() && of_serial == self.target { "adb_serial" } else { "target_device" }
+    }
 }
 
 /// What the switch asks of the phones.

@@ -290,8 +290,7 @@ impl Phone {
     fn on_android_call(&mut self, now: Instant, shared: &mut Shared, state: adb::CallState) {
         let may_yet_dial = self.may_yet_dial();
         let lists_calls = !self.calls().is_empty();
-        let dialled =
-            |call: &&OwnCall| call.by_adb && call.index.is_none_or(|index| index == ANDROID_INDEX);
+        let dialled = |call: &&OwnCall| call.by_adb && call.index.is_none_or(|index| index == ANDROID_INDEX);
         let Some(call) = self.call.as_ref().filter(dialled) else { return };
         if may_yet_dial || lists_calls {
             return;

@@ -53,7 +53,8 @@ impl PhoneLine {
             let known = self.phones.get(&target).filter(|phone| paired(phone));
             return match known.map(|phone| &phone.link) {
                 None => {
-                    format!("the phone {target} (target_device) is not paired; `callscoot pair` pairs it")
+                    let key = settings.target_key();
+                    format!("the phone {target} ({key}) is not paired; `callscoot pair` pairs it")
                 }
                 Some(Link::Setup(_) | Link::Connecting { .. }) => {
                     format!("the phone {target} is being connected")

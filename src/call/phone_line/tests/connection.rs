@@ -3,7 +3,7 @@
 use super::world::{A, B, World, adapter, device, settings};
 use crate::call::leg::LegEnd;
 use crate::call::phone_line::{Input, Memory};
-use crate::call::phones::{PhoneCommand, PhoneEnd, PhoneEvent, PhoneLink, Place};
+use crate::call::phones::{PhoneCommand, PhoneEnd, PhoneEvent, PhoneLink, PhoneSettings, Place};
 use crate::hfp::CallState;
 use crate::hfp::ag::{Happening, Options};
 use crate::hfp::host::{Adapter, Command, Device, Event};
@@ -278,7 +278,7 @@ fn a_phone_that_comes_by_itself_or_is_paired_anew_after_a_restart_is_wanted_agai
 #[test]
 fn what_the_user_wants_connected_outlives_a_host_that_ends_in_order_and_not_a_new_pairing() {
     let mut world = World::with_host(Memory::default());
-    let by_hand = crate::call::phones::PhoneSettings { auto_select: false, ..settings() };
+    let by_hand = PhoneSettings { auto_select: false, ..settings() };
     world.command(PhoneCommand::Configure(by_hand));
     world.bring(A, Options::default());
     world.command(PhoneCommand::Connect { phone: A });
@@ -299,10 +299,7 @@ fn what_the_user_wants_connected_outlives_a_host_that_ends_in_order_and_not_a_ne
 #[test]
 fn with_a_target_only_that_phone_is_called_for_and_dials() {
     let mut world = World::with_host(Memory::default());
-    world.command(PhoneCommand::Configure(crate::call::phones::PhoneSettings {
-        target: Some(B),
-        ..settings()
-    }));
+    world.command(PhoneCommand::Configure(PhoneSettings { target: Some(B), ..settings() }));
     world.bring(A, Options::default());
     world.wait(300);
     assert!(world.shown.no_selection.as_deref().unwrap().contains("not paired"));
@@ -315,6 +312,28 @@ fn with_a_target_only_that_phone_is_called_for_and_dials() {
     world.happens(super::world::called("+15550100"));
     world.wait(5000);
     assert_eq!(world.told_incoming(), None, "the other phone's calls are its owner's");
+}
+
+#[test]
+fn a_target_that_is_not_paired_is_named_with_the_key_that_chose_it() {
+    let mut world = World::with_host(Memory::default());
+    let by_serial = PhoneSettings {
+        by_adb: true,
+        target: Some(B),
+        adb_serial: Some("R5CT".into()),
+        bindings: [("R5CT".into(), B)].into(),
+        ..settings()
+    };
+    let other = PhoneSettings { target: Some(A), ..by_serial.clone() };
+    let over_bluetooth = PhoneSettings { by_adb: false, ..by_serial.clone() };
+    for (settings, key) in
+        [(by_serial, "(adb_serial)"), (other, "(target_device)"), (over_bluetooth, "(target_device)")]
+    {
+        world.command(PhoneCommand::Configure(settings));
+        world.wait(300);
+        let sentence = world.shown.no_selection.as_deref().unwrap();
+        assert!(sentence.contains("not paired") && sentence.contains(key), "{sentence}");
+    }
 }
 
 #[test]
