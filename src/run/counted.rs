@@ -77,22 +77,42 @@ fn add<const FIGURES: usize>(sums: &mut [u64; FIGURES], counters: &impl Counted<
     }
 }
 
-/// How loud a direction of a call is, in hundredths of a dB.
+/// How loud both directions of a call are.
 #[derive(Debug)]
 pub(super) struct Levels {
+    pub(super) caller: Level,
+    /// What the line hears of us.
+    pub(super) line: Level,
+}
+
+impl Levels {
+    /// Nothing was heard yet.
+    pub(super) fn silent() -> Self {
+        Self { caller: Level::silent(), line: Level::silent() }
+    }
+
+    pub(super) fn set(&self, caller: &Loudness, line: &Loudness) {
+        self.caller.set(caller);
+        self.line.set(line);
+    }
+}
+
+/// How loud one direction is, in hundredths of a dB.
+#[derive(Debug)]
+pub(super) struct Level {
     last: AtomicI32,
     loudest: AtomicI32,
 }
 
-impl Levels {
-    /// Nothing was heard yet: the floor, for 0 would be as loud as can be.
-    pub(super) fn silent() -> Self {
+impl Level {
+    /// The floor, for 0 would be as loud as can be.
+    fn silent() -> Self {
         let floor = || AtomicI32::new((SILENCE_DBFS * 100.0) as i32);
         Self { last: floor(), loudest: floor() }
     }
 
     /// What carries the audio now knows its own loudest second only: another may have carried it before.
-    pub(super) fn set(&self, loudness: &Loudness) {
+    fn set(&self, loudness: &Loudness) {
         self.last.store((loudness.last_dbfs() * 100.0) as i32, Relaxed);
         let loudest = (loudness.loudest_dbfs() * 100.0) as i32;
         self.loudest.store(self.loudest.load(Relaxed).max(loudest), Relaxed);

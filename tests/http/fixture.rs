@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
-use std::process::Command as Process;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -209,21 +208,6 @@ fn agent_event(id: &str, name: &str, seq: u64, text: &str) -> Event {
 fn meta(id: &str) -> SessionMeta {
     let Now { unix_ms, .. } = clock::now();
     SessionMeta::new(SessionId::new(id), Direction::Outbound, unix_ms)
-}
-
-/// Runs a test's body in a process of its own: for what concerns the whole process, as its descriptors do.
-pub(crate) fn in_own_process(name: &str, body: impl FnOnce()) {
-    const CHILD: &str = "CALLSCOOT_TEST_CHILD";
-    if std::env::var(CHILD).as_deref() == Ok(name) {
-        return body();
-    }
-    let child = Process::new(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, name)
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success() && told.contains("1 passed"), "{told}");
 }
 
 /// Waits until it is so, at most ten seconds.

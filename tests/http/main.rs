@@ -5,6 +5,8 @@
 mod api;
 mod fixture;
 mod hostile;
+#[path = "../support/own_process.rs"]
+mod own_process;
 mod scarce;
 mod shapes;
 mod streams;

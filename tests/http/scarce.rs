@@ -9,7 +9,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
-use super::fixture::{Api, eventually, in_own_process};
+use super::fixture::{Api, eventually};
+use super::own_process::in_own_process;
 
 const STATUS: &[u8] = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::call::Call as OwnCall;
 use super::core::{PhoneLine, Shared};
 use super::phone::Phone;
-use super::words::{bounded, remote_party};
+use super::words::bounded;
 use crate::adb::{self, DeviceState, Failure, Serial, Task};
 use crate::base::{CallId, Number, Pii};
 use crate::call::leg::LegEnd;
@@ -277,12 +277,8 @@ impl Phone {
 
     fn on_android_number(&mut self, shared: &mut Shared, number: &Pii<Number>) {
         let rings_alone = self.owners_calls().next().is_none();
-        let nameless = |call: &&mut OwnCall| call.state == CallState::Incoming && call.number.is_none();
-        let Some(call) = self.call.as_mut().filter(|call| rings_alone && nameless(call)) else { return };
-        call.number = Some(Pii(number.0.as_str().to_owned()));
-        if call.told && call.ending.is_none() {
-            let (call, remote) = (call.id, remote_party(call.number.as_ref()));
-            shared.tell(PhoneEvent::Caller { call, remote });
+        if rings_alone && self.call.as_ref().is_some_and(|call| call.state == CallState::Incoming) {
+            self.learn_number(shared, &Pii(number.0.as_str().to_owned()));
         }
     }
 
@@ -386,7 +382,7 @@ impl Phone {
         if let Some(android) = self.android.as_ref().filter(asked) {
             return shared.adb(adb::Command::GiveUp { serial: android.serial.clone(), call });
         }
-        let others: Vec<CallState> = self.owners_calls().map(|call| call.state).collect();
+        let others = self.others();
         self.end_by_adb(shared, call, &others);
     }
 

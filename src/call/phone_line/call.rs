@@ -246,16 +246,12 @@ impl Phone {
     }
 
     fn update(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
+        if let Some(number) = &new.number {
+            self.learn_number(shared, number);
+        }
         let Some(call) = &mut self.call else { return };
         call.state = new.state;
         call.over = None;
-        if call.number.is_none() && new.number.is_some() {
-            call.number.clone_from(&new.number);
-            if call.told && call.incoming {
-                let (call, remote) = (call.id, remote_party(call.number.as_ref()));
-                shared.tell(PhoneEvent::Caller { call, remote });
-            }
-        }
         let up = matches!(new.state, CallState::Active | CallState::Held);
         let not_here = matches!(call.answer, Answer::No | Answer::Refused);
         if up && call.incoming && not_here {
@@ -264,6 +260,16 @@ impl Phone {
         }
         if up && call.active_since.is_none() {
             call.active_since = Some(now);
+        }
+    }
+
+    /// The number at the other end is known, if it was not before.
+    pub(super) fn learn_number(&mut self, shared: &mut Shared, number: &Pii<String>) {
+        let Some(call) = self.call.as_mut().filter(|call| call.number.is_none()) else { return };
+        call.number = Some(number.clone());
+        if call.told && call.incoming && call.ending.is_none() {
+            let (call, remote) = (call.id, remote_party(Some(number)));
+            shared.tell(PhoneEvent::Caller { call, remote });
         }
     }
 

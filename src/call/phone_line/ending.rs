@@ -141,7 +141,7 @@ impl Phone {
     /// Asks the phone to end the call that is being ended. Before it is known which one that is, nothing is asked: it
     /// could be another.
     pub(super) fn end_again(&mut self, now: Instant, shared: &mut Shared) {
-        let others: Vec<CallState> = self.owners_calls().map(|call| call.state).collect();
+        let others = self.others();
         let releases_one = self.ready().is_some_and(hfp::slc::Slc::releases_one);
         let Some(call) = &mut self.call else { return };
         let (Some(ending), Some(index)) = (&mut call.ending, call.index) else { return };

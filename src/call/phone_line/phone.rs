@@ -129,6 +129,11 @@ impl Phone {
         self.calls().iter().filter(move |call| Some(call.index) != own)
     }
 
+    /// How they stand.
+    pub(super) fn others(&self) -> Vec<CallState> {
+        self.owners_calls().map(|call| call.state).collect()
+    }
+
     /// The owner talks, or is about to.
     pub(super) fn owner_talks(&self) -> bool {
         let talks = |state| matches!(state, CallState::Active | CallState::Dialing | CallState::Alerting);

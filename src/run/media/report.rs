@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::call::leg_audio::Loudness;
 use crate::run::counted::Levels;
 
 /// Digits that are kept of a call; further ones are only counted.
@@ -118,8 +117,7 @@ pub(super) struct Counters {
     pub(super) receiver_dropped: AtomicU64,
     pub(super) jitter_us: AtomicU64,
     pub(super) round_trip_us: AtomicU64,
-    caller: Levels,
-    line: Levels,
+    pub(super) levels: Levels,
     last_packet_us: AtomicU64,
     digits: [AtomicU8; DIGITS_MAX],
     digits_received: AtomicU64,
@@ -147,8 +145,7 @@ impl Counters {
             receiver_dropped: AtomicU64::new(0),
             jitter_us: AtomicU64::new(0),
             round_trip_us: AtomicU64::new(NEVER),
-            caller: Levels::silent(),
-            line: Levels::silent(),
+            levels: Levels::silent(),
             last_packet_us: AtomicU64::new(NEVER),
             digits: [const { AtomicU8::new(0) }; DIGITS_MAX],
             digits_received: AtomicU64::new(0),
@@ -158,11 +155,6 @@ impl Counters {
     /// Something came from the peer, or its media began.
     pub(super) fn heard(&self, now: Instant) {
         self.last_packet_us.store(now.saturating_duration_since(self.opened).as_micros() as u64, Relaxed);
-    }
-
-    pub(super) fn levels(&self, caller: &Loudness, line: &Loudness) {
-        self.caller.set(caller);
-        self.line.set(line);
     }
 
     pub(super) fn digit(&self, digit: u8) {
@@ -177,8 +169,8 @@ impl Counters {
     pub(super) fn report(&self, now: Instant) -> MediaReport {
         let digits_received = self.digits_received.load(std::sync::atomic::Ordering::Acquire);
         let kept = self.digits.iter().take(digits_received as usize);
-        let (caller_dbfs, caller_loudest_dbfs) = self.caller.get();
-        let (line_dbfs, line_loudest_dbfs) = self.line.get();
+        let (caller_dbfs, caller_loudest_dbfs) = self.levels.caller.get();
+        let (line_dbfs, line_loudest_dbfs) = self.levels.line.get();
         let millis = |micros: u64| micros as f32 / 1000.0;
         let time = |atomic: &AtomicU64| Some(atomic.load(Relaxed)).filter(|micros| *micros != NEVER);
         MediaReport {

@@ -270,7 +270,7 @@ impl Session {
         if let Some(round_trip) = self.control.round_trip() {
             counters.round_trip_us.store(round_trip.as_micros() as u64, Relaxed);
         }
-        counters.levels(self.uplink.loudness(), self.downlink.loudness());
+        counters.levels.set(self.uplink.loudness(), self.downlink.loudness());
     }
 }
 

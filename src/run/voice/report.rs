@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::call::leg_audio::Loudness;
 use crate::hfp::Codec;
 use crate::run::counted::Levels;
 
@@ -105,8 +104,7 @@ pub(super) struct Counters {
     pub(super) silence_micros: AtomicU64,
     pub(super) underruns: AtomicU64,
     drift_ppm: AtomicI32,
-    caller: Levels,
-    line: Levels,
+    pub(super) levels: Levels,
     last_packet_us: AtomicU64,
 }
 
@@ -128,8 +126,7 @@ impl Counters {
             silence_micros: AtomicU64::new(0),
             underruns: AtomicU64::new(0),
             drift_ppm: AtomicI32::new(UNKNOWN),
-            caller: Levels::silent(),
-            line: Levels::silent(),
+            levels: Levels::silent(),
             last_packet_us: AtomicU64::new(NEVER),
         }
     }
@@ -153,14 +150,9 @@ impl Counters {
         }
     }
 
-    pub(super) fn levels(&self, caller: &Loudness, line: &Loudness) {
-        self.caller.set(caller);
-        self.line.set(line);
-    }
-
     pub(super) fn report(&self, now: Instant) -> VoiceReport {
-        let (caller_dbfs, caller_loudest_dbfs) = self.caller.get();
-        let (line_dbfs, line_loudest_dbfs) = self.line.get();
+        let (caller_dbfs, caller_loudest_dbfs) = self.levels.caller.get();
+        let (line_dbfs, line_loudest_dbfs) = self.levels.line.get();
         let last_packet_us = Some(self.last_packet_us.load(Relaxed)).filter(|micros| *micros != NEVER);
         VoiceReport {
             codec: match self.codec.load(Relaxed) {

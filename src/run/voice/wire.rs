@@ -167,7 +167,7 @@ impl Wire {
         counters.heard(now);
         counters.codec(self.audio.codec());
         counters.drift(self.audio.drift_ppm());
-        counters.levels(self.audio.caller(), self.audio.line());
+        counters.levels.set(self.audio.caller(), self.audio.line());
     }
 }
 

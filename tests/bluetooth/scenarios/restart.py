@@ -15,10 +15,7 @@ def scenario(stage):
 
     def comes_back(how):
         bluetoothd.start()
-        started = time.monotonic()
-        stage.service.ready()
-        stage.connected(phone)
-        print('%s: connected again %.1f s after the start of bluetoothd' % (how, time.monotonic() - started))
+        stage.comes_back(phone, how)
 
     # As `systemctl restart bluetooth` does it, at leisure: the radio is switched off.
     bluetoothd.kill()

@@ -169,6 +169,13 @@ class Stage:
     def connected(self, phone, timeout=40):
         until('%s is connected' % phone.name, lambda: self.service.phone(phone.address).get('link') == 'connected', timeout)
 
+    def comes_back(self, phone, after):
+        """The service finds all it needs again, and the phone is connected, without a hand."""
+        started = time.monotonic()
+        self.service.ready()
+        self.connected(phone)
+        print('%s: connected again after %.1f s' % (after, time.monotonic() - started))
+
     # -- calls ---------------------------------------------------------------------------------------------------------
     def active(self, session_id, timeout=20):
         until('the call is active', lambda: self.service.session(session_id)['meta']['phase'] == 'active', timeout)
