@@ -360,6 +360,10 @@ class CallScootClient:
         event from any attempt the error is raised. Should the service not know where the stream broke (its database was
         replaced), an event of type `gap` comes first, and what follows begins at the oldest event that it has.
 
+        `all` also has `phone_connected`, `phone_changed` and `phone_disconnected`, whose `call_id` and `caller_id` are
+        None. Only the newest of those are kept: for who comes later a `gap` with the `reason` `pruned` in its `payload`
+        stands in for the others, and what follows goes on where he stopped.
+
         Raises at the first `next()` when the service cannot be reached; status 404: no such session, no current call.
         """
         return self._events(session_id or "current", last_event_id, reconnect_sec, math.inf)
@@ -533,6 +537,7 @@ class CallScootClient:
                         came = True
                         event = _stream_event(sse)
                         is_gap = event.get("event_type") == "gap" and not sse.id
+                        is_gap = is_gap and not _is_pruned(event)
                         last_event_id = "" if is_gap else last_event_id
                         yield event
                         if session_id != "all" and event.get("event_type") == "call_ended":
@@ -711,6 +716,12 @@ def _call_path(session_id: Optional[str]) -> str:
 def _is_over(reply: Mapping[str, Any]) -> bool:
     meta = reply.get("meta")
     return isinstance(meta, dict) and bool(meta.get("end_reason") or meta.get("ended_at"))
+
+
+def _is_pruned(gap: Mapping[str, Any]) -> bool:
+    """The service knows the place where the stream goes on: only some events behind it are gone."""
+    payload = gap.get("payload")
+    return isinstance(payload, dict) and payload.get("reason") == "pruned"
 
 
 def _stream_event(sse: SseEvent) -> StreamEvent:

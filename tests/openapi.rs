@@ -11,6 +11,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value, json};
+#[cfg(feature = "bluez")]
+use support::bus::bus;
 use support::ports::Lease;
 use support::process::Process;
 use support::service::{CALLSCOOT, Service, line_to, with};
@@ -285,6 +287,44 @@ fn real_answers_are_as_described() {
         assert!(seen.iter().any(|seen| seen == expected), "{expected} was not seen, only {seen:#?}");
     }
     service.process().terminate();
+}
+
+#[cfg(feature = "bluez")]
+#[test]
+fn events_of_phones_are_as_described() {
+    let folder = TempDir::new().unwrap();
+    let (_bus, address) = bus(folder.path());
+    let sco = folder.path().join("sco");
+    let sco = sco.to_str().unwrap();
+    let mut command = Command::new(CALLSCOOT);
+    command.args(["sim", "phone", "--hfp", "--known", "--bus", &address, "--sco-dir", sco]);
+    let mut phone = Process::steered("the phone", &command);
+    phone.event("its first line", |line| line["event"] == "ready");
+    let environment = [("DBUS_SYSTEM_BUS_ADDRESS", address.as_str()), ("CALLSCOOT_SCO_DIR", sco)];
+    let service = Service::start_with(&json!({"telephony_backend": "hfp"}), None, &environment);
+    let mut stream = service.api.events("all");
+    let mut client = Witness::new(&service);
+    for (order, told) in [
+        (None, "phone_connected"),
+        (Some("indicator battchg 1"), "phone_changed"),
+        (Some("vanish"), "phone_disconnected"),
+    ] {
+        if let Some(order) = order {
+            phone.order(order);
+        }
+        let event = stream.wait_for(told);
+        client.answers.push(json!({"schema": "AgentEvent", "body": event.json}));
+        // The one that is meant, too, not just any.
+        let own = format!("AgentEvent{}", told.split('_').map(capital).collect::<String>());
+        client.answers.push(json!({"schema": own, "body": event.json}));
+        client.gets("/v1/phones", "");
+    }
+    client.conforms();
+}
+
+#[cfg(feature = "bluez")]
+fn capital(word: &str) -> String {
+    word[..1].to_uppercase() + &word[1..]
 }
 
 /// Lets schemathesis ask `examples` times per operation; a service that lives, answers, and has what it had before.

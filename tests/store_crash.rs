@@ -6,6 +6,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use callscoot::call::pending::PendingRequest;
 use callscoot::call::session::{Direction, Phase, SessionId, SessionMeta};
 use callscoot::port::config_file::{self, ConfigFile};
 use callscoot::port::session_files::SessionFiles;
-use callscoot::port::store::Writer;
+use callscoot::port::store::{Reader, SERVICE_EVENTS_MAX, Writer};
 use callscoot::run::bus::Bus;
 use callscoot::run::store::{Parts, spawn};
 use callscoot::sys::clock;
@@ -34,28 +35,39 @@ const BATCHES_MAX: u64 = 4000;
 const ON_THE_WAY: u64 = 16;
 /// Answers that are waited for at most before a child is killed.
 const ANSWERS_MAX: u32 = 120;
+/// Batches whose numbers are reserved together.
 const SEQ_BLOCK: u64 = 64;
+/// Events of no call in each batch: so many that the oldest of them go before a child does.
+const OF_NO_CALL: u64 = 20;
 const PADDING: usize = 5000;
+
+/// The number of the event of the session in batch `n`; those of no call follow.
+fn seq_of(base: u64, n: u64) -> u64 {
+    base + n * (1 + OF_NO_CALL)
+}
+
+/// The numbers of the events of no call in that batch.
+fn of_no_call(base: u64, n: u64) -> RangeInclusive<u64> {
+    seq_of(base, n) + 1..=seq_of(base, n) + OF_NO_CALL
+}
 
 /// Batch `n` of a run that began with number `base`; everything in it follows from the two.
 fn batch(base: u64, n: u64) -> Batch {
     let session = SessionId::new(format!("s{base}"));
-    let seq = base + n;
+    let seq = seq_of(base, n);
     let mut records = Vec::new();
     if n.is_multiple_of(SEQ_BLOCK) {
-        records.push(Record::SeqReserved(seq + SEQ_BLOCK));
+        records.push(Record::SeqReserved(seq_of(base, n + SEQ_BLOCK)));
     }
     if n == 0 {
         records.push(Record::SessionOpened(meta(&session)));
     }
-    let event = Event {
-        seq,
-        session: session.clone(),
-        kind: EventKind::Agent,
-        name: "said".into(),
-        json: seq.to_string(),
+    let event = |session, seq: u64| {
+        let json = seq.to_string();
+        Record::Event(Arc::new(Event { seq, session, kind: EventKind::Agent, name: "said".into(), json }))
     };
-    records.push(Record::Event(Arc::new(event)));
+    records.push(event(Some(session.clone()), seq));
+    records.extend(of_no_call(base, n).map(|seq| event(None, seq)));
     records.push(Record::Transcript { session, index: n as u32, entry: json!(n) });
     if n.is_multiple_of(5) {
         records.push(Record::Pending(Box::new(request(seq))));
@@ -184,6 +196,21 @@ fn run_and_kill(state_dir: &Path, round: u32, rng: &mut Rng) -> Said {
     said
 }
 
+/// The newest are there, and how far the others are gone is known to the number.
+fn check_those_of_no_call(reader: &Reader, base: u64, batches: u64) {
+    let page = reader.events_after(None, 0, usize::MAX).unwrap();
+    let kept: Vec<u64> =
+        page.events.iter().filter(|event| event.session.is_none()).map(|event| event.seq).collect();
+    let sent: Vec<u64> = (0..batches).flat_map(|n| of_no_call(base, n)).collect();
+    let of_this_run: Vec<u64> = kept.iter().copied().filter(|seq| *seq >= base).collect();
+    assert!(sent.ends_with(&of_this_run), "not the newest");
+    assert!(of_this_run.len() == sent.len().min(SERVICE_EVENTS_MAX as usize), "{}", of_this_run.len());
+    if sent.len() > of_this_run.len() {
+        assert_eq!(page.pruned_seq, sent[sent.len() - of_this_run.len() - 1]);
+    }
+    assert!(page.pruned_seq < kept[0]);
+}
+
 fn check(state_dir: &Path, said: &Said, next_seq_before: u64) -> u64 {
     let (writer, recovered) = Writer::open(state_dir, clock::now()).unwrap();
     assert!(recovered.next_seq >= next_seq_before, "numbers went back");
@@ -204,14 +231,16 @@ fn check(state_dir: &Path, said: &Said, next_seq_before: u64) -> u64 {
     let count = stored.agent_events.len() as u64;
     assert!(count > last, "{count} events are stored, the answer to number {last} was given");
     for (n, (event, entry)) in (0..).zip(stored.agent_events.iter().zip(&stored.transcript)) {
-        assert_eq!((event, entry), (&(base + n).to_string(), &n.to_string()));
+        assert_eq!((event, entry), (&seq_of(base, n).to_string(), &n.to_string()));
     }
     assert_eq!(stored.transcript.len() as u64, count, "half a batch");
     for n in (0..count).step_by(5) {
-        assert!(recovered.pending.contains(&request(base + n)), "request {n} of {count} is missing");
+        assert!(recovered.pending.contains(&request(seq_of(base, n))), "request {n} of {count} is missing");
     }
-    assert!(!recovered.pending.iter().any(|request| request.request_id == format!("p{}", base + count)));
-    assert!(config_count >= Some(base + last - last % 7), "the configuration went back");
+    let next_id = format!("p{}", seq_of(base, count));
+    assert!(!recovered.pending.iter().any(|request| request.request_id == next_id));
+    assert!(config_count >= Some(seq_of(base, last - last % 7)), "the configuration went back");
+    check_those_of_no_call(&reader, base, count);
     assert!(recovered.open_sessions.iter().any(|session| session.id.as_str() == id));
     let file = state_dir.join("calls").join(&id).join("agent_events.jsonl");
     let lines: Vec<String> = fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect();

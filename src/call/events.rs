@@ -1,4 +1,4 @@
-//! Events of a session, rendered: the same text is stored, listed and streamed.
+//! Events, of a session and of none, rendered: the same text is stored, listed and streamed.
 
 use serde_json::{Map, Value, json};
 
@@ -39,6 +39,9 @@ pub mod agent_event {
         CLIENT_ERROR = "client_error",
         UNHANDLED_EVENT = "unhandled_event",
         CALL_ENDED = "call_ended",
+        PHONE_CONNECTED = "phone_connected",
+        PHONE_CHANGED = "phone_changed",
+        PHONE_DISCONNECTED = "phone_disconnected",
     }
 }
 
@@ -155,22 +158,9 @@ impl EventWriter {
         payload: Value,
     ) -> Event {
         self.follow(name, &payload);
-        let object = json!({
-            "event_id": rng.uuid(),
-            "seq": seq,
-            "call_id": self.session.as_str(),
-            "caller_id": self.caller_id.as_deref().unwrap_or("unknown"),
-            "timestamp": rfc3339_seconds(now.unix_ms),
-            "ts_ms": now.unix_ms,
-            "event_type": name,
-            "source": source.as_str(),
-            "payload": if payload.is_null() { json!({}) } else { payload },
-            "context": {
-                "current_state": self.state.as_str(),
-                "agent_turn_count": self.agent_turn_count,
-                "active_tool": self.active_tool,
-            },
-        });
+        let call = (Some(self.session.as_str()), Some(self.caller_id.as_deref().unwrap_or("unknown")));
+        let context = context(self.state, self.agent_turn_count, self.active_tool.as_deref());
+        let object = envelope((seq, now, rng), call, (name, source, payload), context);
         self.event(seq, EventKind::Agent, name, object)
     }
 
@@ -199,7 +189,7 @@ impl EventWriter {
     }
 
     fn event(&self, seq: u64, kind: EventKind, name: &'static str, object: Value) -> Event {
-        Event { seq, session: self.session.clone(), kind, name: name.into(), json: object.to_string() }
+        Event { seq, session: Some(self.session.clone()), kind, name: name.into(), json: object.to_string() }
     }
 
     fn follow(&mut self, name: &str, payload: &Value) {
@@ -243,9 +233,42 @@ impl EventWriter {
     }
 }
 
+/// One event of the stream that belongs to no call; its context is that of a conversation that has not begun.
+pub fn of_no_call(seq: u64, now: Now, rng: &mut Rng, name: &'static str, payload: Value) -> Event {
+    let told = (name, Source::System, payload);
+    let object = envelope((seq, now, rng), (None, None), told, context(State::Idle, 0, None));
+    Event { seq, session: None, kind: EventKind::Agent, name: name.into(), json: object.to_string() }
+}
+
+/// What every agent event has.
+fn envelope(
+    (seq, now, rng): (u64, Now, &mut Rng),
+    (call_id, caller_id): (Option<&str>, Option<&str>),
+    (name, source, payload): (&'static str, Source, Value),
+    context: Value,
+) -> Value {
+    json!({
+        "event_id": rng.uuid(),
+        "seq": seq,
+        "call_id": call_id,
+        "caller_id": caller_id,
+        "timestamp": rfc3339_seconds(now.unix_ms),
+        "ts_ms": now.unix_ms,
+        "event_type": name,
+        "source": source.as_str(),
+        "payload": if payload.is_null() { json!({}) } else { payload },
+        "context": context,
+    })
+}
+
+fn context(state: State, agent_turn_count: u32, active_tool: Option<&str>) -> Value {
+    json!({
+        "current_state": state.as_str(), "agent_turn_count": agent_turn_count, "active_tool": active_tool,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::base::time::any_instant;
 
@@ -302,6 +325,23 @@ mod tests {
             "timestamp": "2026-11-22T08:51:07Z", "ts_ms": 1_795_337_467_250_i64, "event_type": "transcript_final",
             "source": "user", "payload": payload,
             "context": {"current_state": "thinking", "agent_turn_count": 0, "active_tool": null},
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn an_event_of_no_call_has_the_same_members_and_no_call() {
+        let payload = json!({"address": "02:00:00:00:00:01"});
+        let name = agent_event::PHONE_CONNECTED;
+        let event = of_no_call(7, now(), &mut Rng::from_u64(1), name, payload.clone());
+        assert_eq!((event.seq, &event.session, event.kind), (7, &None, EventKind::Agent));
+        assert!(!event.ends_stream());
+        let object = parsed(&event);
+        let expected = json!({
+            "event_id": object["event_id"], "seq": 7, "call_id": null, "caller_id": null,
+            "timestamp": "2026-11-22T08:51:07Z", "ts_ms": 1_795_337_467_250_i64, "event_type": "phone_connected",
+            "source": "system", "payload": payload,
+            "context": {"current_state": "idle", "agent_turn_count": 0, "active_tool": null},
         });
         assert_eq!(object, expected);
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::guard::Talked;
 use super::idempotency::{Answered, Fingerprint, Keyed};
 use super::pending::PendingRequest;
+use super::phones::PhoneName;
 use super::session::{SessionId, SessionMeta};
 
 /// Which list an event belongs to.
@@ -23,8 +24,8 @@ pub enum EventKind {
 pub struct Event {
     /// Global sequence number, never reused; also the SSE `id:`.
     pub seq: u64,
-    /// Whose event it is.
-    pub session: SessionId,
+    /// Whose event it is; `None` for one that belongs to no call, which is an agent event and not kept for ever.
+    pub session: Option<SessionId>,
     /// Which list it belongs to.
     pub kind: EventKind,
     /// `event_type` or `type`.
@@ -128,6 +129,8 @@ pub struct Recovered {
     pub answered: Vec<Answered>,
     /// Sessions that were open when the service died, oldest first.
     pub open_sessions: Vec<OpenSession>,
+    /// Phones whose last event says that they are connected.
+    pub phones_here: Vec<PhoneName>,
     /// When outbound calls of the last 24 hours began, in Unix milliseconds, for the guard's budgets.
     pub outbound_started_unix_ms: Vec<i64>,
     /// When outbound calls of the last 24 hours were answered, for the guard's budget of minutes.

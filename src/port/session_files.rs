@@ -205,7 +205,9 @@ fn add<'a>(sessions: &mut BTreeMap<SessionId, Additions<'a>>, record: &'a Record
             additions.opened |= matches!(record, Record::SessionOpened(_));
         }
         Record::Event(event) => {
-            let additions = sessions.entry(event.session.clone()).or_default();
+            // What belongs to no call has no folder.
+            let Some(session) = &event.session else { return };
+            let additions = sessions.entry(session.clone()).or_default();
             let lines = match event.kind {
                 EventKind::Call => &mut additions.events,
                 EventKind::Agent => &mut additions.agent_events,

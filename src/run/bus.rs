@@ -92,7 +92,7 @@ impl Bus {
             return;
         }
         for subscriber in self.lock().by_number.values() {
-            let meant = subscriber.session.as_ref().is_none_or(|session| *session == event.session);
+            let meant = subscriber.session.is_none() || subscriber.session == event.session;
             if meant && subscriber.events.try_send(event.clone()).is_err() {
                 subscriber.lagged.store(true, Ordering::Release);
             }
@@ -153,7 +153,7 @@ mod tests {
     fn event(seq: u64, session: &str) -> Arc<Event> {
         Arc::new(Event {
             seq,
-            session: SessionId::new(session),
+            session: Some(session).filter(|session| !session.is_empty()).map(SessionId::new),
             kind: EventKind::Agent,
             name: "x".into(),
             json: "{}".into(),
@@ -169,14 +169,16 @@ mod tests {
         let bus = Bus::default();
         bus.publish(&event(1, "a"));
         let (all, only_b) = (bus.subscribe(None), bus.subscribe(Some(SessionId::new("b"))));
-        for (seq, session) in [(2, "a"), (3, "b"), (4, "a"), (5, "b")] {
+        // The fourth belongs to no call.
+        let told = [(2, "a"), (3, "b"), (4, "a"), (5, ""), (6, "b")];
+        for (seq, session) in told {
             bus.publish(&event(seq, session));
         }
-        for (seq, session) in [(2, "a"), (3, "b"), (4, "a"), (5, "b")] {
+        for (seq, session) in told {
             assert_eq!(next(&all), Heard::Event(event(seq, session)));
         }
         assert_eq!(next(&only_b), Heard::Event(event(3, "b")));
-        assert_eq!(next(&only_b), Heard::Event(event(5, "b")));
+        assert_eq!(next(&only_b), Heard::Event(event(6, "b")));
         assert_eq!((next(&all), next(&only_b)), (Heard::Timeout, Heard::Timeout));
         drop((all, only_b));
         assert_eq!(bus.subscribers(), 0);

@@ -4,6 +4,8 @@
 //!  subscribe ─▶ read the database page by page ─▶ listen ──lagged──▶ read again from the last number on
 //!                                                   └── 5 s of nothing ─▶ comment
 //! ```
+//!
+//! Events of no call are not kept for ever. Whoever comes too late for one of them in a stream of all is told so.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use super::bus::{Bus, Heard};
 use crate::base::Metrics;
-use crate::call::api::{comment, event, gap};
+use crate::call::api::{Gap, LIVE, comment, event, gap};
 use crate::call::journal::{Event, EventKind};
 use crate::call::session::SessionId;
 use crate::port::http::EventWriter;
@@ -52,7 +54,11 @@ impl Stream {
         let subscription = self.bus.subscribe(self.session.clone());
         writer.send(&comment("callscoot"))?;
         let mut sender = self.sender(writer)?;
+        let mut is_first = true;
         while !self.catch_up(&mut sender)? {
+            if std::mem::take(&mut is_first) {
+                sender.write(&comment(LIVE))?;
+            }
             loop {
                 match subscription.recv_deadline(sender.quiet_since + QUIET_TIME_MAX) {
                     Heard::Event(event) => {
@@ -79,15 +85,20 @@ impl Stream {
             ends: self.session.is_some(),
             last: 0,
             known_to_client: 0,
+            // Whoever begins has missed nothing.
+            not_missed: self.read(Reader::pruned_seq)?,
             quiet_since: mono(),
         };
         if let Some(after) = &self.after {
             match after.parse::<u64>() {
-                Ok(seq) if seq <= self.read(Reader::latest_seq)? => sender.known_to_client = seq,
-                _ => {
-                    self.metrics.sse_gaps.inc();
-                    sender.write(&gap(after))?;
+                Ok(seq) if seq <= self.read(Reader::latest_seq)? => {
+                    sender.known_to_client = seq;
+                    // 0 is the place before the first.
+                    if seq > 0 {
+                        sender.not_missed = seq;
+                    }
                 }
+                _ => sender.gap(Gap::Unknown, after)?,
             }
         }
         // A session is looked through from its start, so that its end is seen even if the client knows it already.
@@ -100,12 +111,16 @@ impl Stream {
         loop {
             let page =
                 self.read(|reader| reader.events_after(self.session.as_ref(), sender.last, PAGE_EVENTS))?;
-            for event in &page {
+            if page.pruned_seq > sender.last.max(sender.not_missed) {
+                sender.not_missed = page.pruned_seq;
+                sender.gap(Gap::Pruned, &sender.last.to_string())?;
+            }
+            for event in &page.events {
                 if sender.pass(event)? {
                     return Ok(true);
                 }
             }
-            if page.len() < PAGE_EVENTS {
+            if page.events.len() < PAGE_EVENTS {
                 return Ok(false);
             }
         }
@@ -125,6 +140,8 @@ struct Sender<'w> {
     last: u64,
     /// Events up to this number the client has already.
     known_to_client: u64,
+    /// What is not kept any more up to this number, it has not missed, or was told of.
+    not_missed: u64,
     quiet_since: std::time::Instant,
 }
 
@@ -140,6 +157,11 @@ impl Sender<'_> {
             self.metrics.sse_events.inc();
         }
         Ok(self.ends && told.ends_stream())
+    }
+
+    fn gap(&mut self, why: Gap, after: &str) -> io::Result<()> {
+        self.metrics.sse_gaps.inc();
+        self.write(&gap(why, after))
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {

@@ -44,6 +44,19 @@ class Streams(unittest.TestCase):
         self.assertEqual([e["event_type"] for e in told], ["gap", "a", "call_ended"])
         self.assertEqual(self.resumed_from(), ["77", None])
 
+    def test_a_gap_of_events_that_are_not_kept_keeps_the_place(self):
+        gap = b'data: {"event_type": "gap", "payload": {"after": "77", "reason": "pruned"}}\n\n'
+        phone = event(78, event_type="phone_changed", call_id=None, caller_id=None)
+        told = self.streamed(stream(b"retry: 1\n", gap), stream(phone, ENDED), last_event_id="77")
+        self.assertEqual([e["event_type"] for e in told], ["gap", "phone_changed", "call_ended"])
+        self.assertIsNone(told[1]["call_id"])
+        self.assertEqual(self.resumed_from(), ["77", "77"])
+        # What is no object says nothing of the place.
+        for payload in ("null", "[]", '{"reason": 1}'):
+            odd = b'data: {"event_type": "gap", "payload": ' + payload.encode() + b"}\n\n"
+            self.streamed(stream(b"retry: 1\n", odd), stream(ENDED), last_event_id="77")
+            self.assertEqual(self.resumed_from(), ["77", None])
+
     def test_a_peer_that_died_is_noticed_by_its_silence(self):
         with mock.patch("callscoot_client._STREAM_SILENCE_SEC", 0.3):
             told = self.streamed(silent_stream(b"retry: 1\n", event(1, event_type="a"), b": x\n\n"), stream(ENDED))

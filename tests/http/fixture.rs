@@ -198,7 +198,7 @@ fn ask(switch: Arc<Mutex<FakeSwitch>>) -> Ask {
 fn agent_event(id: &str, name: &str, seq: u64, text: &str) -> Event {
     Event {
         seq,
-        session: SessionId::new(id),
+        session: Some(id).filter(|id| !id.is_empty()).map(SessionId::new),
         kind: EventKind::Agent,
         name: name.into(),
         json: json!({"event_type": name, "call_id": id, "payload": {"text": text}}).to_string(),

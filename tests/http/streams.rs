@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use callscoot::port::store::SERVICE_EVENTS_MAX;
 use callscoot::run::http::STREAMS_MAX;
 use callscoot::sys::clock::mono;
 use serde_json::{Value, json};
@@ -20,8 +21,12 @@ struct Stream(BufReader<TcpStream>);
 enum Said {
     Event(u64, Value),
     NoId(Value),
-    Comment,
+    Comment(String),
     End,
+}
+
+fn comment(text: &str) -> Said {
+    Said::Comment(text.to_owned())
 }
 
 impl Stream {
@@ -37,7 +42,7 @@ impl Stream {
             head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("Content-Type: text/event-stream\r\n"),
             "{head}"
         );
-        assert_eq!(stream.next(), Said::Comment, "a comment comes at once");
+        assert_eq!(stream.next(), comment("callscoot"), "a comment comes at once");
         stream
     }
 
@@ -52,8 +57,8 @@ impl Stream {
         if first.is_empty() {
             return Said::End;
         }
-        let said = if first.starts_with(": ") {
-            Said::Comment
+        let said = if let Some(text) = first.strip_prefix(": ") {
+            comment(text)
         } else if let Some(id) = first.strip_prefix("id: ") {
             let data = self.line();
             Said::Event(
@@ -71,7 +76,7 @@ impl Stream {
         match self.next() {
             Said::Event(id, _) => Some(id),
             Said::End => None,
-            Said::Comment => self.id(),
+            Said::Comment(_) => self.id(),
             Said::NoId(event) => panic!("{event}"),
         }
     }
@@ -139,7 +144,7 @@ fn a_stream_resumes_after_the_last_event_without_loss_or_repeat() {
     for unknown in ["99", "abc", "-1", "99999999999999999999999"] {
         let mut lost = Stream::open(&api, &format!("?after={unknown}"), "");
         let Said::NoId(gap) = lost.next() else { panic!("no gap") };
-        assert_eq!((&gap["event_type"], &gap["payload"]["after"]), (&json!("gap"), &json!(unknown)));
+        assert_eq!(gap["payload"], json!({"after": unknown, "reason": "unknown"}));
         assert_eq!(lost.id(), Some(1));
     }
     api.emit(ID, "call_ended", 5..6, "");
@@ -149,11 +154,110 @@ fn a_stream_resumes_after_the_last_event_without_loss_or_repeat() {
 }
 
 #[test]
+fn a_comment_parts_what_was_from_what_comes() {
+    let api = with_session();
+    // More than is read from the database at once.
+    api.emit(ID, "x", 1..41, "");
+    let mut streams = ["", "?session_id=all", "?after=20"].map(|query| Stream::open(&api, query, ""));
+    for (stream, first) in streams.iter_mut().zip([1, 1, 21]) {
+        for seq in first..41 {
+            assert!(matches!(stream.next(), Said::Event(id, _) if id == seq));
+        }
+        assert_eq!(stream.next(), comment("live"));
+    }
+    api.emit(ID, "x", 41..42, "");
+    for stream in &mut streams {
+        assert!(matches!(stream.next(), Said::Event(41, _)));
+    }
+}
+
+/// Emits an event of no call for each of these numbers.
+fn emit_of_no_call(api: &Api, seqs: impl Iterator<Item = u64>, text: &str) {
+    api.emit("", "phone_changed", seqs, text);
+}
+
+#[test]
+fn events_of_no_call_are_in_the_stream_of_all_alone_and_resumed_like_others() {
+    let api = with_session();
+    api.emit(ID, "x", 1..2, "");
+    emit_of_no_call(&api, 2..4, "");
+    let (mut of_call, mut all) = (Stream::open(&api, "", ""), Stream::open(&api, "?session_id=all", ""));
+    assert_eq!([all.id(), all.id(), all.id()], [Some(1), Some(2), Some(3)]);
+    emit_of_no_call(&api, 4..5, "");
+    api.emit(ID, "call_ended", 5..6, "");
+    assert_eq!([all.id(), all.id()], [Some(4), Some(5)]);
+    assert_eq!([of_call.id(), of_call.id(), of_call.id()], [Some(1), Some(5), None]);
+    let mut resumed = Stream::open(&api, "?session_id=all", "Last-Event-ID: 3\r\n");
+    assert_eq!([resumed.id(), resumed.id()], [Some(4), Some(5)]);
+    let events = api.get(&format!("/v1/calls/{ID}/events")).json();
+    assert_eq!(events["events"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn who_resumes_behind_what_is_not_kept_is_told_of_the_gap_and_nobody_else() {
+    let api = with_session();
+    let kept = u64::from(SERVICE_EVENTS_MAX);
+    api.emit(ID, "x", 1..2, "");
+    // Numbers 2 to 11 are not kept.
+    emit_of_no_call(&api, 2..kept + 12, "");
+    api.emit(ID, "x", kept + 12..kept + 13, "");
+    for after in ["1", "2", "10"] {
+        let mut late = Stream::open(&api, &format!("?session_id=all&after={after}"), "");
+        let Said::NoId(gap) = late.next() else { panic!("no gap after {after}") };
+        assert_eq!(gap["payload"], json!({"after": after, "reason": "pruned"}));
+        assert_eq!([late.id(), late.id()], [Some(12), Some(13)], "it goes on behind its place");
+    }
+    // The last of those that are gone is known to it.
+    let mut just = Stream::open(&api, "?session_id=all", "Last-Event-ID: 11\r\n");
+    assert_eq!(just.id(), Some(12));
+    for beginning in ["?session_id=all", "?session_id=all&after=0"] {
+        let mut new = Stream::open(&api, beginning, "");
+        assert_eq!([new.id(), new.id()], [Some(1), Some(12)]);
+    }
+    let mut of_call = Stream::open(&api, "?after=1", "");
+    assert_eq!(of_call.id(), Some(kept + 12));
+}
+
+#[test]
+fn a_stream_that_lags_behind_what_is_kept_is_told_of_each_gap() {
+    let api = with_session();
+    let mut stream = Stream::open(&api, "?session_id=all", "");
+    let text = "x".repeat(8000);
+    let last = 3 * u64::from(SERVICE_EVENTS_MAX);
+    for seq in (1..=last).step_by(50) {
+        emit_of_no_call(&api, seq..seq + 50, &text);
+    }
+    let (mut known, mut gaps) = (0, 0);
+    let mut told = None;
+    while known < last {
+        match stream.next() {
+            Said::Event(id, _) if told.take() == Some(known.to_string()) => {
+                assert!(id > known + 1, "{id} after {known} is no gap");
+                known = id;
+            }
+            Said::Event(id, _) => {
+                assert_eq!(id, known + 1, "skipped without a word");
+                known = id;
+            }
+            Said::NoId(gap) => {
+                assert_eq!(gap["payload"]["reason"], "pruned");
+                told = gap["payload"]["after"].as_str().map(ToOwned::to_owned);
+                gaps += 1;
+            }
+            Said::Comment(_) => {}
+            Said::End => panic!("it ends after {known}"),
+        }
+    }
+    assert!(gaps > 0, "24 MB found room on the way");
+}
+
+#[test]
 fn a_quiet_stream_says_every_five_seconds_that_it_lives() {
     let api = with_session();
     let mut stream = Stream::open(&api, "", "");
+    assert_eq!(stream.next(), comment("live"));
     let begun = mono();
-    assert_eq!(stream.next(), Said::Comment);
+    assert_eq!(stream.next(), comment("alive"));
     let waited = begun.elapsed();
     assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(15), "{waited:?}");
 }

@@ -248,7 +248,7 @@ catalogue! {
     sse_events: Counter = "sse_events_total";
     /// Times that a stream fell behind and read the database again.
     sse_lagged: Counter = "sse_lagged_total";
-    /// Streams that resumed from an event that is not known, and were told of the gap.
+    /// Gaps that streams were told of: resumed from an event that is not known, or too late for some that were pruned.
     sse_gaps: Counter = "sse_gaps_total";
 
     // Storage.

@@ -11,6 +11,7 @@ use super::journaling::CommitFor;
 use super::live::{LiveCall, Stage};
 use super::patching::Patching;
 use super::phone_metrics::PhonePlaces;
+use super::phone_news::PhoneNews;
 use crate::base::time::earlier;
 use crate::base::{CallId, CallIds, Metrics, Now, Rng};
 use crate::call::command::Command;
@@ -49,6 +50,7 @@ pub struct Switch {
     pub(super) account: Option<SipAccount>,
     pub(super) phones: Phones,
     pub(super) phone_places: PhonePlaces,
+    pub(super) phone_news: PhoneNews,
     /// What the phones were told to use.
     pub(super) phone_settings: Option<PhoneSettings>,
     pub(super) patching: Patching,
@@ -98,6 +100,7 @@ impl Switch {
             account: None,
             phones: Phones { fault: Some(NO_ANSWER_YET.into()), ..Phones::default() },
             phone_places: PhonePlaces::default(),
+            phone_news: PhoneNews::default(),
             phone_settings: None,
             patching: Patching::default(),
             next_seq: recovered.next_seq.max(1),
@@ -114,13 +117,16 @@ impl Switch {
         for open in recovered.open_sessions {
             switch.close_recovered(now, open);
         }
+        for phone in &recovered.phones_here {
+            switch.news_of_loss(now, phone);
+        }
         switch.flush();
         switch.apply_config();
         switch
     }
 
-    /// What closes the sessions that the last run left open, if there are any. It is the first output of a new
-    /// switch; who takes it here stores it before anybody can read those sessions.
+    /// What ends the sessions, and the connections of phones, that the last run left open, if there are any. It is
+    /// the first output of a new switch; who takes it here stores it before anybody can read those sessions.
     pub fn take_recovery(&mut self) -> Option<Batch> {
         if !matches!(self.outputs.front(), Some(Output::Commit(_))) {
             return None;
@@ -177,13 +183,16 @@ impl Switch {
                 Why::MediaLook => self.media_look(now, call),
                 Why::Ending => self.ending_timeout(now, call),
                 Why::CommitRetry => self.close(now, call),
-                Why::PendingExpiry | Why::KeyExpiry | Why::Stopping => {}
+                Why::PendingExpiry | Why::KeyExpiry | Why::PhoneNews | Why::Stopping => {}
             }
         }
         for request_id in self.pending.sweep(now.unix_ms) {
             self.records.push(Record::PendingGone { request_id });
         }
         self.sweep_keys(now);
+        if self.phone_news_due().is_some_and(|due| due <= now.mono) {
+            self.news_of_phones(now);
+        }
         self.settle(now);
     }
 
@@ -199,11 +208,12 @@ impl Switch {
             (now.mono + wait, Why::PendingExpiry)
         });
         let key_expiry = self.ledger.next_expiry().map(|at| (at, Why::KeyExpiry));
+        let phone_news = self.phone_news_due().map(|at| (at, Why::PhoneNews));
         let stop = self
             .stopping
             .filter(|stopping| !stopping.told)
             .map(|stopping| (stopping.deadline, Why::Stopping));
-        Output::Timeout(earlier(earlier(of_calls, expiry), earlier(key_expiry, stop)))
+        Output::Timeout([expiry, key_expiry, phone_news, stop].into_iter().fold(of_calls, earlier))
     }
 
     /// After every input: what was changed goes to the store; a finished stop is told.

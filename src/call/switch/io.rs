@@ -148,6 +148,8 @@ pub enum Why {
     PendingExpiry,
     /// An `Idempotency-Key` is a day old.
     KeyExpiry,
+    /// A phone is no longer as it was told, and may be told again.
+    PhoneNews,
     /// The service stops now, whatever is still open.
     Stopping,
 }

@@ -34,6 +34,7 @@ mod patching;
 mod phone_desk;
 mod phone_list;
 mod phone_metrics;
+mod phone_news;
 mod phones;
 mod recovery;
 mod sip;

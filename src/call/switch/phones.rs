@@ -51,11 +51,16 @@ impl Switch {
                 };
                 self.carrier_ended(now, call, reason, detail);
             }
-            PhoneEvent::Connected { phone } => self.phone_came(&phone),
-            // The sentence stands in `last_error`; it may name the phone.
-            PhoneEvent::Disconnected { phone, sentence: _ } => self.phone_went(&phone),
+            PhoneEvent::Connected { phone } => {
+                self.phone_came(&phone);
+                self.news_of_coming(now, &phone);
+            }
+            PhoneEvent::Disconnected { phone, sentence } => {
+                self.phone_went(&phone);
+                self.news_of_going(now, &phone, sentence);
+            }
             PhoneEvent::Bound { serial, phone } => self.learn_binding(serial, phone),
-            PhoneEvent::Phones(phones) => self.phones_are(*phones),
+            PhoneEvent::Phones(phones) => self.phones_are(now, *phones),
             PhoneEvent::Closed => self.phones_closed(),
         }
     }
@@ -221,7 +226,7 @@ impl Switch {
         Ok(Answer::HandingOver { backend, session, to })
     }
 
-    fn phones_are(&mut self, phones: Phones) {
+    fn phones_are(&mut self, now: Now, phones: Phones) {
         if phones.fault != self.phones.fault {
             match &phones.fault {
                 Some(fault) if self.config.selected_backend() == Backend::Sip => {
@@ -233,6 +238,7 @@ impl Switch {
         }
         self.phones = phones;
         self.measure_phones();
+        self.news_of_phones(now);
     }
 
     pub(super) fn phones_are_healthy(&self) -> bool {

@@ -60,7 +60,7 @@ fn meta(summary: Option<&str>) -> Box<SessionMeta> {
 
 fn event(seq: u64, kind: EventKind) -> Record {
     let json = format!("{{\"n\":{seq}}}");
-    Record::Event(Arc::new(Event { seq, session: SessionId::new(ID), kind, name: "x".into(), json }))
+    Record::Event(Arc::new(Event { seq, session: Some(SessionId::new(ID)), kind, name: "x".into(), json }))
 }
 
 fn said(index: u32, text: &str) -> Record {

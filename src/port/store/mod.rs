@@ -9,9 +9,11 @@
 //!  STATE/callscoot.lock     locked while a writer lives, so that two services never write one state
 //!
 //!   counter(name, value)                    seq_reserved: event numbers below it may have been seen
+//!                                           seq_pruned: the highest one of a service event that is not kept any more
 //!   session(opened, id, open, …, meta)      `opened` counts insertions: the order of sessions, whatever the clock did
 //!     ├─ event(seq, session, kind, name, json)
 //!     └─ transcript(session, position, entry)
+//!   service_event(seq, name, json)          agent events that belong to no call: the newest
 //!   pending(arrived, request_id, expires, request)
 //!   answered(key, request, expires, status, body)   requests under an Idempotency-Key, and their answers
 //! ```
@@ -23,8 +25,8 @@ mod schema;
 mod writer;
 
 pub use error::{BatchError, StoreError};
-pub use reader::{Reader, StoredSession};
-pub use writer::Writer;
+pub use reader::{Page, Reader, StoredSession};
+pub use writer::{SERVICE_EVENTS_MAX, Writer};
 
 #[cfg(test)]
 mod tests;

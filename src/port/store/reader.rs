@@ -29,6 +29,15 @@ pub struct StoredSession {
     pub transcript: Vec<String>,
 }
 
+/// What a stream has still to send, as far as it was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Agent events, in order.
+    pub events: Vec<Event>,
+    /// In a stream of all: the highest number of an event that was in it and is not kept any more; 0 before the first.
+    pub pruned_seq: u64,
+}
+
 impl Reader {
     /// Opens the database that a `Writer` has made in this state directory.
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
@@ -84,30 +93,47 @@ impl Reader {
         session: Option<&SessionId>,
         after_seq: u64,
         limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
+    ) -> Result<Page, StoreError> {
         let limit = as_limit(limit);
         // Above the largest number SQLite can hold there is no event.
-        let Ok(after_seq) = i64::try_from(after_seq) else { return Ok(Vec::new()) };
+        let Ok(after_seq) = i64::try_from(after_seq) else { return Ok(Page::default()) };
         let Some(id) = session else {
-            return Ok(self
+            let snapshot = self.conn.unchecked_transaction()?;
+            let events = self
                 .conn
                 .prepare_cached(
-                    "SELECT event.seq, session.id, event.name, event.json
-                     FROM event INDEXED BY event_of_stream JOIN session ON session.opened = event.session
-                     WHERE event.kind = 'agent' AND event.seq > ?1 ORDER BY event.seq LIMIT ?2",
+                    "SELECT * FROM (
+                         SELECT event.seq, session.id, event.name, event.json
+                         FROM event INDEXED BY event_of_stream JOIN session ON session.opened = event.session
+                         WHERE event.kind = 'agent' AND event.seq > ?1 ORDER BY event.seq LIMIT ?2)
+                     UNION ALL SELECT * FROM (
+                         SELECT seq, NULL, name, json FROM service_event WHERE seq > ?1 ORDER BY seq LIMIT ?2)
+                     ORDER BY 1 LIMIT ?2",
                 )?
                 .query_map(params![after_seq, limit], agent_event)?
-                .collect::<Result<_, _>>()?);
+                .collect::<Result<_, _>>()?;
+            let page = Page { events, pruned_seq: self.pruned_seq()? };
+            drop(snapshot);
+            return Ok(page);
         };
-        let Some(session) = self.rowid_of(id.as_str())? else { return Ok(Vec::new()) };
-        Ok(self
+        let Some(session) = self.rowid_of(id.as_str())? else { return Ok(Page::default()) };
+        let events = self
             .conn
             .prepare_cached(
                 "SELECT seq, ?1, name, json FROM event
                  WHERE session = ?2 AND kind = 'agent' AND seq > ?3 ORDER BY seq LIMIT ?4",
             )?
             .query_map(params![id.as_str(), session, after_seq, limit], agent_event)?
-            .collect::<Result<_, _>>()?)
+            .collect::<Result<_, _>>()?;
+        Ok(Page { events, pruned_seq: 0 })
+    }
+
+    /// `Page::pruned_seq` of a stream of all that begins now.
+    pub fn pruned_seq(&self) -> Result<u64, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT coalesce((SELECT value FROM counter WHERE name = 'seq_pruned'), 0)")?
+            .query_row([], |row| row.get(0))?)
     }
 
     /// Status and body of the answer that is kept under an `Idempotency-Key`.
@@ -121,8 +147,9 @@ impl Reader {
 
     /// The number of the newest event of any kind; 0 before the first.
     pub fn latest_seq(&self) -> Result<u64, StoreError> {
-        let seq = self.conn.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
-        Ok(seq)
+        let query = "SELECT max(coalesce((SELECT max(seq) FROM event), 0),
+                                coalesce((SELECT max(seq) FROM service_event), 0))";
+        Ok(self.conn.query_row(query, [], |row| row.get(0))?)
     }
 
     /// Ids of the sessions that a crash may have left with incomplete files: those still open, and those with
@@ -164,7 +191,7 @@ fn as_limit(limit: usize) -> i64 {
 fn agent_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         seq: row.get(0)?,
-        session: SessionId::new(row.get::<_, String>(1)?),
+        session: row.get::<_, Option<String>>(1)?.map(SessionId::new),
         kind: EventKind::Agent,
         name: row.get(2)?,
         json: row.get(3)?,

@@ -10,11 +10,13 @@ use serde_json::{Map, Value};
 
 use super::error::StoreError;
 use super::schema;
-use crate::base::Now;
 use crate::base::time::rfc3339_seconds;
+use crate::base::{Now, Pii};
+use crate::call::events::agent_event;
 use crate::call::guard::Talked;
 use crate::call::idempotency::{Answered, Fingerprint, Keyed};
 use crate::call::journal::{OpenSession, Recovered};
+use crate::call::phones::PhoneName;
 use crate::call::session::SessionId;
 
 /// Session ids given back at the start: those that a clock which jumped back could mint again.
@@ -32,7 +34,8 @@ const CHECKED_BYTES_MAX: u64 = 8 << 20;
 pub(super) fn recovered(conn: &Connection, now: Now) -> Result<Recovered, StoreError> {
     let next_seq = conn.query_row(
         "SELECT max(1, coalesce((SELECT value FROM counter WHERE name = 'seq_reserved'), 0),
-                    coalesce((SELECT max(seq) + 1 FROM event), 0))",
+                    coalesce((SELECT max(seq) + 1 FROM event), 0),
+                    coalesce((SELECT max(seq) + 1 FROM service_event), 0))",
         [],
         |row| row.get(0),
     )?;
@@ -54,6 +57,7 @@ pub(super) fn recovered(conn: &Connection, now: Now) -> Result<Recovered, StoreE
             })?
             .collect::<Result<_, _>>()?,
         open_sessions: open_sessions(conn)?,
+        phones_here: phones_here(conn)?,
         outbound_started_unix_ms: conn
             .prepare(
                 "SELECT started_unix_ms FROM session WHERE direction = 'outbound' AND started_unix_ms > ?1
@@ -89,6 +93,25 @@ fn outbound_talked(conn: &Connection, now: Now) -> Result<Vec<Talked>, StoreErro
         })?
         .collect::<Result<Vec<_>, _>>()?;
     Ok(rows.into_iter().filter(|talked| talked.counts(now.unix_ms)).collect())
+}
+
+/// Phones that clients believe to be connected: what was told of them last and is kept.
+fn phones_here(conn: &Connection) -> Result<Vec<PhoneName>, StoreError> {
+    // Of the newest event in a group, as SQLite promises for `max`.
+    let rows: Vec<(String, Option<String>, Option<String>, u64)> = conn
+        .prepare(
+            "SELECT name, CAST(json_extract(json, '$.payload.address') AS TEXT) AS phone,
+                    CAST(json_extract(json, '$.payload.name') AS TEXT), max(seq)
+             FROM service_event WHERE json_valid(json) GROUP BY phone ORDER BY max(seq)",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .collect::<Result<_, _>>()?;
+    let here = rows.into_iter().filter(|(event, ..)| event != agent_event::PHONE_DISCONNECTED);
+    Ok(here
+        .filter_map(|(_, address, name, _)| {
+            Some(PhoneName { address: address?.parse().ok()?, name: Pii(name.unwrap_or_default()) })
+        })
+        .collect())
 }
 
 fn open_sessions(conn: &Connection) -> Result<Vec<OpenSession>, StoreError> {

@@ -14,7 +14,8 @@ use super::error::StoreError;
 pub(super) const DATABASE_FILE: &str = "callscoot.db";
 
 /// One step for each released schema; step `n` leads to `user_version` `n + 1`. A step never changes once released.
-pub(super) const MIGRATIONS: [&str; 2] = [include_str!("v1.sql"), include_str!("v2.sql")];
+pub(super) const MIGRATIONS: [&str; 3] =
+    [include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
 
 /// How long the writer waits for another writing program, a person's `sqlite3` say. Then the commit fails.
 const WRITER_BUSY: Duration = Duration::from_secs(1);
@@ -151,6 +152,8 @@ mod tests {
                 "SELECT json FROM event WHERE kind = 'agent' AND seq > 5 ORDER BY seq LIMIT 9",
                 "event_of_stream",
             ),
+            ("SELECT json FROM service_event WHERE seq > 5 ORDER BY seq LIMIT 9", "service_event"),
+            ("SELECT seq FROM service_event ORDER BY seq DESC LIMIT 1 OFFSET 1000", "service_event"),
             ("SELECT meta FROM session ORDER BY opened DESC LIMIT 20", "session"),
             ("SELECT id FROM session WHERE open = 1 ORDER BY opened", "session_open"),
         ] {

@@ -1,5 +1,7 @@
 //! The database as its users see it: what was stored comes back, what failed left nothing, damage is survived.
 
+mod service_events;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -42,7 +44,7 @@ fn meta(id: &str, ended: bool) -> Box<SessionMeta> {
 
 fn event(seq: u64, session: &str, kind: EventKind) -> Arc<Event> {
     let json = format!(r#"{{"n":{seq}}}"#);
-    Arc::new(Event { seq, session: SessionId::new(session), kind, name: "something".into(), json })
+    Arc::new(Event { seq, session: Some(SessionId::new(session)), kind, name: "something".into(), json })
 }
 
 fn agent_event(seq: u64, session: &str) -> Record {
@@ -129,14 +131,14 @@ fn what_was_stored_comes_back_in_order() {
 
     let seqs = |session: Option<&str>, after, limit| {
         let session = session.map(SessionId::new);
-        let events = reader.events_after(session.as_ref(), after, limit).unwrap();
-        events.iter().map(|event| event.seq).collect::<Vec<_>>()
+        let page = reader.events_after(session.as_ref(), after, limit).unwrap();
+        page.events.iter().map(|event| event.seq).collect::<Vec<_>>()
     };
     assert_eq!(seqs(None, 0, 99), [2, 3, 4]);
     assert_eq!(seqs(None, 2, 1), [3]);
     assert_eq!(seqs(Some("a+1"), 2, 99), [4]);
     assert_eq!((seqs(Some("c"), 0, 9), seqs(None, u64::MAX, 9)), (vec![], vec![]));
-    assert_eq!(*event(3, "b", EventKind::Agent), reader.events_after(None, 2, 1).unwrap()[0]);
+    assert_eq!(*event(3, "b", EventKind::Agent), reader.events_after(None, 2, 1).unwrap().events[0]);
     assert_eq!(reader.latest_seq().unwrap(), 4);
 }
 
@@ -424,6 +426,7 @@ fn make_the_fixture_of_this_schema() {
             Record::Event(event(1, id, EventKind::Call)),
             agent_event(2, id),
             agent_event(3, id),
+            Record::Event(Arc::new(Event { session: None, ..(*event(4, "", EventKind::Agent)).clone() })),
             Record::Transcript {
                 session: SessionId::new(id),
                 index: 0,

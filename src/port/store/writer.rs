@@ -14,6 +14,8 @@ use crate::call::pending::PendingRequest;
 use crate::call::session::{Direction, SessionId, SessionMeta};
 
 const LOCK_FILE: &str = "callscoot.lock";
+/// Events of no call that are kept: hours of a phone that is never the same. The oldest goes for a new one.
+pub const SERVICE_EVENTS_MAX: u32 = 1000;
 
 /// The only connection that writes. While it lives no other process can open one on the same state directory.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ impl Writer {
                 );
                 let conn = schema::open_for_writing(&path)?;
                 reserve_seq(&conn, first_seq)?;
+                // Whoever resumes from before has lost what came after it.
+                raise(&conn, "seq_pruned", first_seq.saturating_sub(1))?;
                 let recovered = recover::recovered(&conn, now)?;
                 (conn, recovered)
             }
@@ -169,11 +173,16 @@ fn apply(conn: &Connection, record: &Record) -> Result<(), BatchError> {
 }
 
 fn reserve_seq(conn: &Connection, end: u64) -> rusqlite::Result<()> {
+    raise(conn, "seq_reserved", end)
+}
+
+/// A counter never goes back.
+fn raise(conn: &Connection, counter: &str, value: u64) -> rusqlite::Result<()> {
     conn.prepare_cached(
-        "INSERT INTO counter (name, value) VALUES ('seq_reserved', ?1)
+        "INSERT INTO counter (name, value) VALUES (?1, ?2)
          ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
     )?
-    .execute(params![end])?;
+    .execute(params![counter, value])?;
     Ok(())
 }
 
@@ -206,13 +215,32 @@ fn change_session(conn: &Connection, meta: &SessionMeta) -> Result<(), BatchErro
 }
 
 fn insert_event(conn: &Connection, event: &Event) -> Result<(), BatchError> {
-    let session = rowid_of(conn, &event.session)?;
     let kind = match event.kind {
         EventKind::Call => "call",
         EventKind::Agent => "agent",
     };
+    let Some(session) = &event.session else { return insert_service_event(conn, event) };
+    let session = rowid_of(conn, session)?;
     conn.prepare_cached("INSERT INTO event (seq, session, kind, name, json) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![event.seq, session, kind, event.name, event.json])?;
+    Ok(())
+}
+
+/// One of no call; then the oldest goes, if there are too many.
+fn insert_service_event(conn: &Connection, event: &Event) -> Result<(), BatchError> {
+    if event.kind != EventKind::Agent {
+        return Err(BatchError::Refused("a call event without its call".into()));
+    }
+    conn.prepare_cached("INSERT INTO service_event (seq, name, json) VALUES (?1, ?2, ?3)")?
+        .execute(params![event.seq, event.name, event.json])?;
+    let pruned: Option<u64> = conn
+        .prepare_cached("SELECT seq FROM service_event ORDER BY seq DESC LIMIT 1 OFFSET ?1")?
+        .query_row([SERVICE_EVENTS_MAX], |row| row.get(0))
+        .optional()?;
+    if let Some(seq) = pruned {
+        conn.prepare_cached("DELETE FROM service_event WHERE seq <= ?1")?.execute([seq])?;
+        raise(conn, "seq_pruned", seq)?;
+    }
     Ok(())
 }
 

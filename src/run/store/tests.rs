@@ -73,7 +73,7 @@ fn opened(id: &str) -> Record {
 fn event(seq: u64, kind: EventKind) -> Arc<Event> {
     Arc::new(Event {
         seq,
-        session: SessionId::new("a"),
+        session: Some(SessionId::new("a")),
         kind,
         name: "x".into(),
         json: format!("{{\"n\":{seq}}}"),

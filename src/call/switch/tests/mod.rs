@@ -9,5 +9,6 @@ mod inbound;
 mod once;
 mod outbound;
 mod phone_desk;
+mod phone_news;
 mod phones;
 mod promises;
