@@ -8,6 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::base::Secret;
+use crate::call::api::LIVE;
 use crate::call::command::Conflict;
 
 /// From the name to the last byte of the answer; streams have none.
@@ -79,6 +80,8 @@ pub enum Streamed {
     },
     /// A comment: the service is there, and nothing happens.
     Alive,
+    /// The comment between what was and what comes.
+    Live,
 }
 
 /// An id as one segment of a path.
@@ -165,8 +168,9 @@ impl ApiClient {
                 if read == 0 {
                     return None;
                 }
-                if line.starts_with(b":") {
-                    return Some(Streamed::Alive);
+                if let Some(comment) = line.strip_prefix(b":") {
+                    let is_live = comment.trim_ascii() == LIVE.as_bytes();
+                    return Some(if is_live { Streamed::Live } else { Streamed::Alive });
                 }
                 if let Some(number) = line.strip_prefix(b"id:") {
                     id = std::str::from_utf8(number).ok().and_then(|number| number.trim().parse().ok());

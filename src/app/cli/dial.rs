@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::call;
 use super::desk::{Output, client, session_path};
 use super::events::Printer;
-use super::follow::Watch;
+use super::follow::{Part, Watch};
 use super::pairs::Given;
 use super::view::{Tone, View, document, show, text};
 use crate::app::fault::Fault;
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
 
 fn watch(client: &ApiClient, id: &str, options: &Options) -> Result<(), Fault> {
     let mut printer = Printer::new(options.output.json, false);
-    let watch = Watch { client, session: id, after: None, unread: true };
+    let watch = Watch { client, session: id, after: None, part: Part::All, unread: true };
     let done = watch.run(|event| {
         if options.follow {
             // As above: a reader that has left does not end the call, nor the waiting for it.

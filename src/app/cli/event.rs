@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::phones;
 use super::view::{Tone, text};
 
 /// Who or what, in which tone, and the words; `None` for what other events say better.
@@ -34,10 +35,24 @@ pub(super) fn said(event: &Value) -> Option<(&'static str, Tone, String)> {
             let ended = detail.map_or_else(|| reason.clone(), |detail| format!("{reason} ({detail})"));
             Some(("", Tone::Strong, format!("the call has ended: {ended}")))
         }
+        "phone_connected" => Some(("phone", Tone::Good, phone_is(payload))),
+        "phone_changed" => Some(("phone", Tone::Faint, phone_is(payload))),
+        "phone_disconnected" => {
+            Some(("phone", Tone::Doubtful, format!("{} is gone: {}", phones::name(payload), words("reason"))))
+        }
         "gap" => Some(("", Tone::Bad, "some events are not stored any more".into())),
         "external_command" => None,
         _ => Some(("", Tone::Faint, text(&event["event_type"]))),
     }
+}
+
+/// A phone, and how it is.
+fn phone_is(payload: &Value) -> String {
+    let phone = &payload["phone"];
+    let network = phone["operator"].is_string().then(|| text(&phone["operator"]));
+    let details: Vec<String> =
+        [phones::state(phone)].into_iter().chain(network).chain(phones::notes(phone)).collect();
+    format!("{}: {}", phones::name(payload), details.join(", "))
 }
 
 /// The same as one line without colours.
@@ -69,5 +84,24 @@ mod tests {
             "the phone's owner speaks; the agent is silent"
         );
         assert_eq!(told("audio_moved", json!({"to": "agent"})).unwrap(), "the call is back with the agent");
+    }
+
+    #[test]
+    fn a_phone_is_told_as_the_list_of_phones_shows_it() {
+        let told = |name: &str, member: &str, value: Value| {
+            let payload = json!({"address": "00:02:EE:00:00:01", "name": "Ada\u{1b}", member: value});
+            words(&json!({"event_type": name, "call_id": null, "payload": payload})).unwrap()
+        };
+        let phone = json!({"link": "connected", "battery": 3, "signal": 5, "service": true, "roaming": true,
+            "operator": "Telekom\u{7}", "voice": "msbc", "trusted": true, "calls": 1, "cvsd_only": false});
+        assert_eq!(
+            told("phone_connected", "phone", phone.clone()),
+            "phone:   Ada\u{fffd}: connected, battery 3/5, signal 5/5, roaming, Telekom\u{fffd}, 1 call, voice by msbc"
+        );
+        assert_eq!(told("phone_changed", "phone", phone).split(',').count(), 7);
+        assert_eq!(
+            told("phone_disconnected", "reason", json!("reset")),
+            "phone:   Ada\u{fffd} is gone: reset"
+        );
     }
 }

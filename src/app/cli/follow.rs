@@ -27,10 +27,23 @@ const WAITING_EVENTS_MAX: usize = 64;
 enum Input {
     Event(Option<u64>, Box<Value>),
     Alive,
+    /// What was before the stream was opened has all come.
+    Live,
     /// The stream ended, or could not be opened.
     Over(Option<ApiError>),
     Stop,
     NobodyReads,
+}
+
+/// Which events are told, of those that happened when the watching began and those that happen then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Both.
+    All,
+    /// The former; the watching ends after them.
+    Past,
+    /// The latter.
+    Future,
 }
 
 /// Watches one session, or all.
@@ -40,12 +53,13 @@ pub(super) struct Watch<'a> {
     pub(super) session: &'a str,
     /// The last event that is known already.
     pub(super) after: Option<u64>,
+    pub(super) part: Part,
     /// Whether the watching goes on when nobody reads standard output.
     pub(super) unread: bool,
 }
 
 impl Watch<'_> {
-    /// Tells each event to `each`, until the session's last. `Ok` at that end only.
+    /// Tells each event to `each`, until the session's last or the last of the past. `Ok` at that end only.
     pub(super) fn run(mut self, mut each: impl FnMut(&Value) -> Result<(), Fault>) -> Result<(), Fault> {
         let (died, _deaths) = unbounded();
         let spawner = Spawner::new(died);
@@ -75,6 +89,7 @@ impl Watch<'_> {
                         let input = match streamed {
                             Streamed::Event { id, event } => Input::Event(id, Box::new(event)),
                             Streamed::Alive => Input::Alive,
+                            Streamed::Live => Input::Live,
                         };
                         if tell.send(input).is_err() {
                             return;
@@ -89,7 +104,7 @@ impl Watch<'_> {
         spawner.spawn(Role::Watcher, read).map(drop).map_err(Fault::refused("a thread"))
     }
 
-    /// Until the stream's end: `None` after the session's last event, else why there is nothing more.
+    /// Until the stream's end: `None` after the last event that is wanted, else why there is nothing more.
     fn listen(
         &mut self,
         inputs: &Receiver<Input>,
@@ -103,7 +118,17 @@ impl Watch<'_> {
                     away.is_there();
                     self.after = id.or(self.after);
                     ended |= self.session != ALL && event["event_type"] == "call_ended";
-                    each(&event)?;
+                    if self.part != Part::Future {
+                        each(&event)?;
+                    }
+                }
+                Ok(Input::Live) => {
+                    away.is_there();
+                    match self.part {
+                        Part::Past => return Ok(None),
+                        // What comes after a break is new, even if it was before the next opening.
+                        Part::All | Part::Future => self.part = Part::All,
+                    }
                 }
                 Ok(Input::Alive) => away.is_there(),
                 Ok(Input::Over(_)) if ended => return Ok(None),
@@ -150,7 +175,7 @@ impl Away {
         match inputs.recv_timeout(pause(&error, backoff.next_delay(&mut rng))) {
             Ok(Input::Stop) => Err(Fault::Interrupted("no longer watching".into())),
             Ok(Input::NobodyReads) => Err(Fault::NobodyReads),
-            Ok(Input::Event(..) | Input::Alive | Input::Over(_)) | Err(_) => Ok(()),
+            Ok(Input::Event(..) | Input::Alive | Input::Live | Input::Over(_)) | Err(_) => Ok(()),
         }
     }
 }
@@ -187,10 +212,46 @@ fn watch_person(spawner: &Spawner, tell: &Sender<Input>, unread: bool) -> Result
 mod tests {
     use super::*;
 
+    fn watching(client: &ApiClient, part: Part) -> Watch<'_> {
+        Watch { client, session: ALL, after: None, part, unread: true }
+    }
+
+    /// The numbers of the events that are told when the stream says this.
+    fn told(watch: &mut Watch<'_>, says: Vec<Input>) -> (Vec<u64>, bool) {
+        let (tell, inputs) = bounded(WAITING_EVENTS_MAX);
+        for input in says {
+            tell.send(input).unwrap();
+        }
+        let mut told = Vec::new();
+        let each = &mut |event: &Value| {
+            told.extend(event.as_u64());
+            Ok(())
+        };
+        let over = watch.listen(&inputs, &mut Away::default(), each).unwrap();
+        (told, over.is_none())
+    }
+
+    #[test]
+    fn past_and_future_part_where_the_stream_says_so_and_after_a_break_everything_is_new() {
+        let client = ApiClient::new("http://127.0.0.1:1", None);
+        let event = |seq: u64| Input::Event(Some(seq), Box::new(seq.into()));
+        let stream = |from: u64| {
+            vec![Input::Alive, event(from), Input::Live, event(from + 1), Input::Alive, Input::Over(None)]
+        };
+        assert_eq!(told(&mut watching(&client, Part::All), stream(1)), (vec![1, 2], false));
+        assert_eq!(told(&mut watching(&client, Part::Past), stream(1)), (vec![1], true));
+        let mut future = watching(&client, Part::Future);
+        // Broken while the past was read: it is still past.
+        assert_eq!(told(&mut future, vec![event(1), Input::Over(None)]), (vec![], false));
+        assert_eq!(future.after, Some(1));
+        assert_eq!(told(&mut future, stream(2)), (vec![3], false));
+        assert_eq!(told(&mut future, stream(4)), (vec![4, 5], false));
+    }
+
     #[test]
     fn a_service_that_only_said_that_it_lives_is_waited_for_when_it_goes_away() {
         let client = ApiClient::new("http://127.0.0.1:1", None);
-        let mut watch = Watch { client: &client, session: ALL, after: None, unread: true };
+        let mut watch = watching(&client, Part::All);
         let (tell, inputs) = bounded(WAITING_EVENTS_MAX);
         let mut away = Away::default();
         for input in [Input::Event(Some(7), Box::default()), Input::Alive, Input::Over(None)] {

@@ -179,6 +179,18 @@ fn row(phone: &Value) -> Vec<Cell> {
         Some("waiting" | "connecting") => Tone::Doubtful,
         _ => Tone::Faint,
     };
+    vec![
+        plain(if phone["selected"] == true { "*" } else { "" }),
+        plain(name(phone)),
+        plain(text(&phone["address"])),
+        (state(phone), tone),
+        plain(text(&phone["operator"])),
+        plain(notes(phone).join(", ")),
+    ]
+}
+
+/// What else is to be known of a phone.
+pub(super) fn notes(phone: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     if phone["paired"] == false {
         notes.push("being paired".to_owned());
@@ -194,15 +206,7 @@ fn row(phone: &Value) -> Vec<Cell> {
         notes.push("without mSBC".into());
     }
     notes.extend(phone["last_error"].as_str().filter(|_| phone["link"] != "connected").map(str::to_owned));
-    let notes: Vec<String> = notes.iter().map(|note| clean(note)).collect();
-    vec![
-        plain(if phone["selected"] == true { "*" } else { "" }),
-        plain(name(phone)),
-        plain(text(&phone["address"])),
-        (state(phone), tone),
-        plain(text(&phone["operator"])),
-        plain(notes.join(", ")),
-    ]
+    notes.iter().map(|note| clean(note)).collect()
 }
 
 #[cfg(test)]
