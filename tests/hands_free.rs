@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test fails the test")]
 #![allow(clippy::print_stdout, reason = "the figures are for whoever asks for them with --nocapture")]
 
+#[path = "hands_free/phone_events.rs"]
+mod phone_events;
 mod support;
 
 use std::fs;
