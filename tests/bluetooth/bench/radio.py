@@ -15,6 +15,7 @@ AG_FEATURES = {'three_way': 0, 'nrec': 1, 'voice_recognition': 2, 'in_band_ring'
                'hf_indicators': 10, 'esco_s4': 11}
 IO = {'display_only': PairingDelegate.DISPLAY_OUTPUT_ONLY, 'keyboard_only': PairingDelegate.KEYBOARD_INPUT_ONLY,
       'display_yes_no': PairingDelegate.DISPLAY_OUTPUT_AND_YES_NO_INPUT, 'no_input_no_output': PairingDelegate.NO_OUTPUT_NO_INPUT}
+LATE_MAX_S = 0.02
 
 
 class Person(PairingDelegate):
@@ -74,6 +75,8 @@ class Sco:
                 self.phone.emit('said')
             rest = start + self.sent * step - time.monotonic()
             self.late += rest < -step
+            # Who got no processor for so long stood still: a burst of what is late would empty the other end's queue at once.
+            start -= min(rest + LATE_MAX_S, 0)
             await asyncio.sleep(max(rest, 0))
 
     def say(self, what):
