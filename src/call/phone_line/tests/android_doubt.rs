@@ -124,7 +124,7 @@ fn a_call_that_was_given_up_is_ended_beside_no_other_one() {
 
 #[test]
 fn a_call_that_begins_while_it_is_given_up_is_ended_under_whatever_name_it_has() {
-    for listed in [true, false] {
+    for (listed, seen) in [(true, true), (false, true), (false, false)] {
         let mut world = World::with_android(deaf());
         let call = world.dial("+15550199");
         world.command(PhoneCommand::Hangup { call });
@@ -132,13 +132,16 @@ fn a_call_that_begins_while_it_is_given_up_is_ended_under_whatever_name_it_has()
         if listed {
             world.happens(Happening::OwnerDials(Pii("+15550199".into())));
         }
-        world.adb_sees(Seen::Dialing);
+        if seen {
+            world.adb_sees(Seen::Dialing);
+        }
         world.adb_did(Task::Dial, Ok(()));
         assert_eq!(world.told_adb(), [end(call)]);
         if listed {
             world.happens(Happening::Over);
         }
         world.adb_sees(Seen::Idle);
+        world.wait(5000);
         assert_eq!(world.end_of(call), Some(leg(LegEnd::Cancelled)));
     }
 }

@@ -1,8 +1,8 @@
 //! The Bluetooth connection, or the voice link alone, is lost in a call that only the Android Debug Bridge shows.
 
-use super::android::{deaf, end, leg};
+use super::android::{deaf, dial, end, give_up, leg};
 use super::world::{A, World};
-use crate::adb::{CallState as Seen, Task};
+use crate::adb::{CallState as Seen, Failure, Task};
 use crate::base::{CallId, Pii};
 use crate::call::leg::LegEnd;
 use crate::call::phones::{Mover, PhoneCommand, PhoneEnd, PhoneEvent, Place};
@@ -105,9 +105,17 @@ fn a_call_that_does_not_begin_before_its_phone_is_given_up_is_ended_once_it_does
     world.goes_away();
     world.wait(10_100);
     assert_eq!(world.end_of(call), Some(PhoneEnd::PhoneLost));
-    world.told_adb();
+    assert_eq!(world.told_adb(), [dial(call), give_up(call)]);
     world.adb_did(Task::Dial, Ok(()));
     assert_eq!(world.told_adb(), [end(call)]);
+
+    let mut world = World::with_android(deaf());
+    let call = world.dial("+15550199");
+    world.goes_away();
+    world.adb_did(Task::Dial, Err(Failure::NoAnswer));
+    world.wait(10_100);
+    assert_eq!(world.end_of(call), Some(PhoneEnd::PhoneLost));
+    assert_eq!(world.told_adb(), [dial(call), end(call)], "it may have been dialled all the same");
 }
 
 #[test]
