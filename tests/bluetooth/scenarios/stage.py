@@ -201,6 +201,7 @@ class Stage:
 
     def exchange(self, what, phone):
         """A sentence of the caller's and one of the agent's, over the voice link that is open now, to be judged later."""
+        until('a voice link is open (%s)' % what, lambda: phone.links > len(phone.events('sco', state='closed')))
         self.sentence += 1
         number = 1 + (self.sentence - 1) % SENTENCES
         link, codec = phone.links, phone.codec
