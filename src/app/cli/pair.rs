@@ -27,6 +27,8 @@ const ANSWER: &str = "/v1/phones/pairing-answer";
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Looks that the window may take to open.
 const OPENING_LOOKS_MAX: u32 = 20;
+/// Looks, half a minute of them, in which a phone that has paired may still come: its first connection can fail.
+const COMING_LOOKS_MAX: u32 = 60;
 
 /// For how long.
 #[derive(Debug, clap::Args)]
@@ -178,6 +180,8 @@ struct Progress {
     asks: Option<Value>,
     was_open: bool,
     looks: u32,
+    /// Those for a phone that has paired, since the window closed.
+    coming_looks: u32,
 }
 
 /// What a look at the service comes to.
@@ -205,6 +209,7 @@ impl Progress {
             asks: None,
             was_open: false,
             looks: 0,
+            coming_looks: 0,
         }
     }
 
@@ -266,14 +271,14 @@ impl Progress {
             }
             "connecting" if changed => step.lines.push(format!("{who} is being connected")),
             "waiting" if changed => {
-                let why = phone["last_error"].as_str().map(|why| format!(": {}", clean(why)));
-                step.lines.push(format!("{who} is not connected yet{}", why.unwrap_or_default()));
+                let why = phone["last_error"].as_str().map(clean);
+                step.lines.extend(why.map(|why| format!("{who} is not connected yet: {why}")));
             }
             _ => {}
         }
     }
 
-    fn see_end(&self, body: &Value, open: bool) -> Option<Result<(), Fault>> {
+    fn see_end(&mut self, body: &Value, open: bool) -> Option<Result<(), Fault>> {
         if let Some(fault) = body["fault"].as_str() {
             return Some(Err(Fault::Failed(clean(fault))));
         }
@@ -285,7 +290,6 @@ impl Progress {
                 "the pairing window did not open; `callscoot doctor` looks why".into(),
             )));
         }
-        // A phone that has paired may still be on its way.
         let on_its_way = |phone: &&Value| {
             let address = text(&phone["address"]);
             let is_new = !self.paired.contains(&address) || self.asked.contains(&address);
@@ -294,6 +298,10 @@ impl Progress {
         let paired = phones(body).iter().find(on_its_way);
         match paired {
             Some(phone) if phone["link"] == "connecting" => None,
+            Some(_) if self.coming_looks < COMING_LOOKS_MAX => {
+                self.coming_looks += 1;
+                None
+            }
             Some(phone) => Some(Err(Fault::Failed(format!(
                 "{} is paired but not connected; `callscoot connect {}` tries it again",
                 name(phone),
@@ -392,11 +400,16 @@ mod tests {
         let end = |phones: Value| {
             let mut progress = Progress::new(&closed(json!([])));
             progress.see(&body(true, json!(null), json!([])));
-            progress.see(&closed(phones)).end.map(|end| end.unwrap_err().to_string())
+            let ends = (0..=COMING_LOOKS_MAX).find_map(|_| progress.see(&closed(phones.clone())).end);
+            ends.map(|end| end.unwrap_err().to_string())
         };
         assert!(end(json!([])).unwrap().contains("no phone was paired"));
         assert!(end(phone(true, "waiting")).unwrap().contains("callscoot connect 00:1A:7D:DA:71:13"));
         assert_eq!(end(phone(true, "connecting")), None, "it is on its way");
+        let mut late = Progress::new(&closed(json!([])));
+        late.see(&body(true, json!(null), json!([])));
+        assert!(late.see(&closed(phone(true, "waiting"))).end.is_none(), "it may come yet");
+        assert!(matches!(late.see(&closed(phone(true, "connected"))).end, Some(Ok(()))));
         let mut never = Progress::new(&closed(json!([])));
         let ends = (0..OPENING_LOOKS_MAX).filter(|_| never.see(&closed(json!([]))).end.is_some()).count();
         assert_eq!(ends, 1);
