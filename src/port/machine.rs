@@ -101,8 +101,8 @@ pub struct Bluetooth {
     pub hard_blocked: bool,
     /// What the radios are, as far as the way of voice depends on it.
     pub chip: Chip,
-    /// A Wi-Fi interface that is connected: `wlan0`, and its band where the driver tells it.
-    pub wifi: Option<(String, Option<Band>)>,
+    /// Wi-Fi interfaces that are connected: `wlan0`, and the band of each where its driver tells it.
+    pub wifi: Vec<(String, Option<Band>)>,
 }
 
 /// Where a radio sends the sound of voice links.
@@ -122,10 +122,10 @@ const PI_5_MODELS: [&str; 3] = ["5", "500", "Compute Module 5"];
 
 /// How it is now.
 pub fn bluetooth() -> Bluetooth {
-    bluetooth_below(Path::new("/"))
+    bluetooth_below(Path::new("/"), |interface| wifi::band(interface).ok())
 }
 
-fn bluetooth_below(root: &Path) -> Bluetooth {
+fn bluetooth_below(root: &Path, band: impl Fn(&str) -> Option<Band>) -> Bluetooth {
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let entries = |path: &str| {
         let mut found: Vec<PathBuf> = fs::read_dir(root.join(path))
@@ -158,13 +158,14 @@ fn bluetooth_below(root: &Path) -> Bluetooth {
         Some(model) if PI_5_MODELS.iter().any(|kin| is_model(model, kin)) => Chip::OfPi5,
         Some(_) => Chip::OfPi,
     };
-    let wifi = entries("sys/class/net").iter().find(|interface| connected(interface)).and_then(name);
+    let interfaces = entries("sys/class/net");
+    let wifi = interfaces.iter().filter(|interface| connected(interface)).filter_map(name);
     Bluetooth {
         chip,
         adapters,
         soft_blocked: blocked("soft"),
         hard_blocked: blocked("hard"),
-        wifi: wifi.map(|wifi| (wifi.clone(), wifi::band(&wifi).ok())),
+        wifi: wifi.map(|wifi| (wifi.clone(), band(&wifi))).collect(),
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        assert_eq!(bluetooth_below(root.path()), Bluetooth::default());
+        assert_eq!(bluetooth_below(root.path(), |_| Some(Band::Low)), Bluetooth::default());
         write("sys/class/rfkill/rfkill0/type", "wlan\n");
         write("sys/class/rfkill/rfkill0/soft", "1\n");
         write("sys/class/rfkill/rfkill1/type", "bluetooth\n");
@@ -231,15 +232,14 @@ mod tests {
         write("sys/class/net/eth0/operstate", "up\n");
         write("sys/class/net/wlan0/operstate", "down\n");
         fs::create_dir_all(root.path().join("sys/class/net/wlan0/wireless")).unwrap();
-        let quiet = bluetooth_below(root.path());
+        let quiet = bluetooth_below(root.path(), |_| Some(Band::Low));
         assert_eq!(quiet, Bluetooth { adapters: vec!["hci0".into()], ..Bluetooth::default() });
         write("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0");
         write("sys/class/rfkill/rfkill1/soft", "1\n");
         write("sys/class/net/wlan0/operstate", "up\n");
-        let loud = bluetooth_below(root.path());
+        let loud = bluetooth_below(root.path(), |_| Some(Band::Low));
         assert!(loud.chip == Chip::OfPi && loud.soft_blocked && !loud.hard_blocked);
-        // The kernel of this machine has no such interface to tell the band of.
-        assert_eq!(loud.wifi.map(|(wifi, _)| wifi).as_deref(), Some("wlan0"));
+        assert_eq!(loud.wifi, [("wlan0".into(), Some(Band::Low))]);
         for (model, chip) in [
             ("Raspberry Pi 5 Model B Rev 1.0\0", Chip::OfPi5),
             ("Raspberry Pi 500 Rev 1.0\0", Chip::OfPi5),
@@ -249,7 +249,7 @@ mod tests {
             ("Some other board\0", Chip::Adapter),
         ] {
             write("proc/device-tree/model", model);
-            assert_eq!(bluetooth_below(root.path()).chip, chip, "{model}");
+            assert_eq!(bluetooth_below(root.path(), |_| Some(Band::Low)).chip, chip, "{model}");
         }
     }
 

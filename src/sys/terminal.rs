@@ -3,7 +3,9 @@
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 use super::wait::{Interest, on, wait};
 
@@ -49,6 +51,12 @@ pub fn hidden_line(prompt: &str) -> io::Result<Option<String>> {
         return Ok(None);
     }
     Ok(Some(text_of(line)))
+}
+
+/// Forgets what was typed at the terminal and not read. Lines of a file or a pipe stay: somebody meant them in order.
+pub fn forget_typed() {
+    // Standard input that is no terminal has nothing to forget.
+    let _ = tcflush(io::stdin(), QueueSelector::IFlush);
 }
 
 /// One line from standard input, without its end; `None` at the end of input.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use serde_json::{Value, json};
 
 use super::phones::{PATH, name};
@@ -17,6 +17,7 @@ use super::view::{json_line, text};
 use crate::app::fault::Fault;
 use crate::app::out;
 use crate::port::rest_local::{ApiClient, ApiError};
+use crate::sys::clock;
 use crate::sys::signal::{self, Signal};
 use crate::sys::terminal;
 use crate::sys::thread::{Role, Spawner};
@@ -95,7 +96,8 @@ fn watch(client: &ApiClient, mut progress: Progress, as_json: bool) -> Result<()
         }
         if step.asks {
             // What was typed before is no answer to this.
-            while let Some(input) = inputs.try_iter().next() {
+            terminal::forget_typed();
+            for input in inputs.try_iter() {
                 accepts(input, false)?;
             }
             if let Some(tell) = reader.take() {
@@ -112,10 +114,14 @@ fn watch(client: &ApiClient, mut progress: Progress, as_json: bool) -> Result<()
 
 /// Half a second, or the person's answer.
 fn waited(inputs: &Receiver<Input>, asked: bool) -> Result<Option<bool>, Fault> {
-    match inputs.recv_timeout(LOOK_EVERY) {
-        Ok(input) => accepts(input, asked),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+    let until = clock::mono() + LOOK_EVERY;
+    while let Ok(input) = inputs.recv_deadline(until) {
+        let answer = accepts(input, asked)?;
+        if answer.is_some() {
+            return Ok(answer);
+        }
     }
+    Ok(None)
 }
 
 /// What this says to a question, if one was asked.
@@ -239,8 +245,8 @@ impl Progress {
     /// An old phone asks its owner for a PIN before it asks anything here.
     fn see_pin(&mut self, pin: &Value, step: &mut Step) {
         let Some(pin) = pin.as_str().filter(|pin| Some(*pin) != self.pin.as_deref()) else { return };
-        let when =
-            if self.pin.is_none() { "an old phone asks for a PIN" } else { "should it ask for a PIN again" };
+        let again = if self.pin.is_some() { " again" } else { "" };
+        let when = format!("should an old phone ask for a PIN{again}");
         step.lines.push(format!("{when}: {}", spaced(&clean(pin))));
         self.pin = Some(pin.to_owned());
     }
@@ -377,10 +383,10 @@ mod tests {
             open["pairing"]["asks"] = asks;
             progress.see(&open).lines
         };
-        assert_eq!(told("012345", json!(null)), ["an old phone asks for a PIN: 012 345"]);
+        assert_eq!(told("012345", json!(null)), ["should an old phone ask for a PIN: 012 345"]);
         let asked = told("012345", question("pin"));
         assert!(asked[0].ends_with("pairs by PIN. Was it given 012 345? (y/n)"), "{asked:?}");
-        assert_eq!(told("543210", json!(null)), ["should it ask for a PIN again: 543 210"]);
+        assert_eq!(told("543210", json!(null)), ["should an old phone ask for a PIN again: 543 210"]);
         assert!(told("543210", json!(null)).is_empty(), "told once");
     }
 

@@ -15,6 +15,9 @@ pub(super) struct Window {
     open: Option<(String, Instant)>,
     pin: Option<String>,
     asks: Option<(PhoneName, PairingAsk)>,
+    /// The device that a person here wants: who said yes to what it asked, or was shown a number to type there. Another
+    /// one may be paired meanwhile by another program, or by the host itself.
+    agreed: Option<Address>,
     last: Option<String>,
 }
 
@@ -33,6 +36,7 @@ impl Window {
         self.open = None;
         self.pin = None;
         self.asks = None;
+        self.agreed = None;
     }
 
     pub(super) fn settle(&mut self, now: Instant, shared: &mut Shared) {
@@ -47,6 +51,7 @@ impl Window {
             self.answer(shared, name.address, &ask, false);
         }
         self.pin = None;
+        self.agreed = None;
         if let Some((adapter, _)) = self.open.take() {
             shared.host(Command::PairingWindow { adapter, seconds: 0 });
             self.last = last.map(bounded).or(self.last.take());
@@ -66,6 +71,7 @@ impl Window {
         let asked = |(name, asked): &mut (PhoneName, PairingAsk)| name.address == phone && asked == ask;
         let Some((_, ask)) = self.asks.take_if(asked) else { return };
         shared.host(Command::AnswerPairing { device: phone, ask, accept });
+        self.agreed = accept.then_some(phone);
         if !accept {
             self.last = Some("refused here".into());
         }
@@ -110,10 +116,12 @@ impl PhoneLine {
             PairingAsk::Pin(pin) => PairingAsk::Pin(bounded(&pin)),
             PairingAsk::Compare(_) | PairingAsk::Allow | PairingAsk::TypeThere(_) => ask,
         };
+        self.window.agreed = matches!(ask, PairingAsk::TypeThere(_)).then_some(address);
         self.window.asks = Some((PhoneName { address, name }, ask));
     }
 
-    /// A device is new, or changed. One that was paired in the window is trusted and connected to.
+    /// A device is new, or changed. One that was paired in the window because a person here wanted it is trusted and
+    /// connected to.
     pub(super) fn on_device(&mut self, now: Instant, device: Device) {
         let address = device.address;
         let known = self.phones.contains_key(&address);
@@ -121,9 +129,9 @@ impl PhoneLine {
             return;
         }
         let phone = self.phones.entry(address).or_insert_with(|| Phone::new(address));
-        let asked = self.window.asks.as_ref().is_some_and(|(name, _)| name.address == address);
-        let first = asked && !known && device.paired;
-        if (phone.on_device(now, &mut self.shared, device) || first) && self.window.open.is_some() {
+        let first = !known && device.paired;
+        let paired = phone.on_device(now, &mut self.shared, device) || first;
+        if paired && self.window.agreed == Some(address) {
             phone.welcome(now, &mut self.shared);
             self.window.asks = None;
             self.window.close(&mut self.shared, Some(&format!("{address} is paired")));

@@ -44,7 +44,10 @@ impl Switch {
         let Some((name, ask)) = self.phones.pairing.asks.clone() else {
             return Err(Refusal::conflict(Conflict::NothingAsked, "no phone asks anything"));
         };
-        if phone.is_some_and(|phone| phone != name.address) || (number.is_some() && number != ask.number()) {
+        // Who names the phone names the whole question: an answer to one without a number is none to one with it.
+        let is_it = phone.is_none_or(|phone| phone == name.address)
+            && (number == ask.number() || (phone.is_none() && number.is_none()));
+        if !is_it {
             return Err(Refusal::conflict(
                 Conflict::AskedOtherwise,
                 "another question is asked now: see pairing.asks of /v1/phones",

@@ -26,7 +26,7 @@ pub(super) struct Pairing {
     windows: BTreeMap<String, Instant>,
     pub(super) open: Option<Open>,
     /// What the next device that has a PIN code must have been given. Each is good for one try: from one that failed it
-    /// can be computed.
+    /// can be computed, and a quick device computes it within the try. What keeps a stranger out is the person's yes.
     pub(super) pin: String,
     /// Devices that were let in, until the host knows them as trusted: many use a service before.
     let_in: BTreeSet<Address>,

@@ -156,7 +156,13 @@ fn kept(calls: &Value) -> Option<Check> {
 fn air(machine: &Bluetooth) -> Option<Check> {
     const NAME: &str = "air";
     const WAY_OUT: &str = "use Ethernet, 5 GHz, or a USB adapter for Bluetooth";
-    let (wifi, band) = machine.wifi.as_ref()?;
+    // One interface in the way is enough.
+    let worst = |(_, band): &&(String, Option<Band>)| match band {
+        Some(Band::Low) => 0,
+        None => 1,
+        Some(Band::High) => 2,
+    };
+    let (wifi, band) = machine.wifi.iter().min_by_key(worst)?;
     let found = match band {
         Some(Band::High) => return Some(Check::pass(NAME, format!("{wifi} leaves 2.4 GHz to Bluetooth"))),
         Some(Band::Low) => {
@@ -286,9 +292,12 @@ mod tests {
         assert!(told.state == State::Warn && told.found.contains("1 of 2") && told.found.contains("watch"));
         assert_eq!(kept(&json!({"calls": []})), None);
         assert_eq!(air(&machine()), None);
-        let on = |band| air(&Bluetooth { wifi: Some(("wlan0".into(), band)), ..machine() }).unwrap();
+        let among = |wifi: Vec<(String, Option<Band>)>| air(&Bluetooth { wifi, ..machine() }).unwrap();
+        let on = |band| among(vec![("wlan0".into(), band)]);
         assert_eq!((on(None).state, on(Some(Band::High)).state), (State::Warn, State::Pass));
         let low = on(Some(Band::Low));
         assert!(low.state == State::Warn && low.found.contains("is on 2.4 GHz"));
+        let both = among(vec![("wlan0".into(), Some(Band::High)), ("wlan1".into(), Some(Band::Low))]);
+        assert!(both.found.contains("wlan1 is on 2.4 GHz"));
     }
 }

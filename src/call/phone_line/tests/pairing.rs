@@ -65,6 +65,39 @@ fn a_phone_that_pairs_in_the_window_is_shown_accepted_trusted_and_connected() {
 }
 
 #[test]
+fn a_phone_that_pairs_without_a_yes_for_it_is_not_trusted() {
+    let paired = |address| Event::Device(Device { trusted: false, ..device(address) });
+    let unpaired = |address| Event::Device(Device { paired: false, trusted: false, ..device(address) });
+    let open = || {
+        let mut world = World::with_host(Memory::default());
+        world.command(PhoneCommand::OpenPairingWindow { seconds: 120 });
+        world.report(Event::Device(stranger()));
+        world
+    };
+    let ask = |device| Event::Pairing { device, ask: PairingAsk::Allow };
+    let no = PhoneCommand::AnswerPairing { phone: B, ask: PairingAsk::Allow, accept: false };
+    let ways: [(&str, Vec<Event>, Vec<PhoneCommand>, Vec<Event>); 4] = [
+        ("it never asked", vec![], vec![], vec![paired(B)]),
+        ("nobody answered", vec![ask(B)], vec![], vec![paired(B)]),
+        ("the answer was no", vec![ask(B)], vec![no], vec![paired(B)]),
+        ("the yes was for another", vec![ask(B)], vec![yes(PairingAsk::Allow)], vec![unpaired(A), paired(A)]),
+    ];
+    for (way, before, commands, after) in ways {
+        let mut world = open();
+        before.into_iter().for_each(|event| world.report(event));
+        commands.into_iter().for_each(|command| world.command(command));
+        after.into_iter().for_each(|event| world.report(event));
+        world.wait(3000);
+        let trusts = world.host.iter().any(|command| matches!(command, Command::Trust(_, true)));
+        assert!(!trusts && world.shown.pairing.open_until.is_some(), "{way}");
+    }
+    let mut world = open();
+    world.report(Event::Pairing { device: B, ask: PairingAsk::TypeThere(7) });
+    world.report(paired(B));
+    assert!(world.host.contains(&Command::Trust(B, true)), "it was typed there");
+}
+
+#[test]
 fn the_window_closes_by_itself_and_refuses_who_still_asks() {
     let mut world = World::with_host(Memory::default());
     world.command(PhoneCommand::OpenPairingWindow { seconds: 30 });

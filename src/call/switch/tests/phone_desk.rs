@@ -84,7 +84,8 @@ fn only_a_question_that_is_there_is_answered() {
     let other = Some(Address::new([9; 6]));
     for (ask, phone, number, answers) in [
         (PairingAsk::Compare(7), Some(PIXEL), Some(7), true),
-        (PairingAsk::Compare(7), Some(PIXEL), None, true),
+        (PairingAsk::Compare(7), Some(PIXEL), None, false),
+        (PairingAsk::Allow, Some(PIXEL), None, true),
         (PairingAsk::Compare(7), other, Some(7), false),
         (PairingAsk::Compare(8), Some(PIXEL), Some(7), false),
         (PairingAsk::Pin("000007".into()), Some(PIXEL), Some(7), true),
