@@ -31,7 +31,7 @@ def main():
     spectrum = numpy.fft.rfft(heard, size) * numpy.conj(numpy.fft.rfft(reference, size))
     lags = numpy.fft.irfft(spectrum, size)
     delay = int(numpy.argmax(lags))
-    delay -= size if delay > size // 2 else 0
+    delay -= size if delay >= len(heard) else 0         # behind its end lie the lags below zero
     cut = heard[delay:] if delay > 0 else numpy.concatenate([numpy.zeros(-delay), heard])
     length = min(len(cut), len(reference))
     score = pesq.pesq(rate, reference[:length], cut[:length], 'wb' if rate == 16000 else 'nb')
