@@ -226,6 +226,11 @@ impl Phone {
             || self.android.as_ref().is_some_and(|android| android.asked.contains_key(&Task::End))
     }
 
+    /// The bridge was asked to end this call, and has not said what came of it.
+    pub(super) fn is_asked_to_end(&self, call: CallId) -> bool {
+        self.android.as_ref().is_some_and(|android| android.asked.get(&Task::End) == Some(&call))
+    }
+
     /// Whether this is the answer to what the bridge was asked last: one that comes late is nobody's.
     fn is_answered(&mut self, call: CallId, task: Task) -> bool {
         let Some(android) = &mut self.android else { return false };

@@ -390,7 +390,7 @@ impl PhoneLine {
             if phone.call_is_the_owners() {
                 phone.abandon_call(&mut self.shared);
             } else {
-                phone.hang_up(now, &mut self.shared);
+                phone.end_to_close(now, &mut self.shared);
             }
         }
     }

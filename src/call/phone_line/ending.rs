@@ -121,6 +121,18 @@ impl Phone {
         self.end_call(now, shared, end, detail);
     }
 
+    /// The line closes, and waits for no second try: what was asked of the bridge alone is asked over Bluetooth too.
+    /// Nothing else is asked again: a second `AT+CHLD=0` would end a call on hold.
+    pub(super) fn end_to_close(&mut self, now: Instant, shared: &mut Shared) {
+        let once = |call: &&Call| call.ending.as_ref().is_some_and(|ending| ending.tries == 1);
+        let ended_once = self.call.as_ref().filter(once).map(|call| call.id);
+        if ended_once.is_some_and(|call| self.is_asked_to_end(call)) {
+            self.end_again(now, shared);
+        } else {
+            self.hang_up(now, shared);
+        }
+    }
+
     fn end_call(&mut self, now: Instant, shared: &mut Shared, end: LegEnd, detail: &'static str) {
         let Some(call) = &mut self.call else { return };
         if !call.told {

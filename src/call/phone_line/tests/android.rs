@@ -392,9 +392,29 @@ fn a_stop_ends_the_call_in_both_ways() {
     let mut world = World::with_android(Options::default());
     let call = world.talks_by_key();
     world.told_adb();
+    // The switch hangs up before it closes.
+    world.command(PhoneCommand::Hangup { call });
+    assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![end(call)], 0));
+    world.command(PhoneCommand::Close);
+    assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![], 1));
+    assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
+
+    let mut world = World::with_android(Options::default());
+    let call = world.talks_by_key();
+    world.told_adb();
     world.command(PhoneCommand::Close);
     assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![end(call)], 1));
-    assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
+}
+
+#[test]
+fn a_stop_asks_nothing_twice_that_was_asked_over_bluetooth_alone() {
+    let mut world = World::with_android(deaf());
+    let call = world.talks_by_key();
+    world.command(PhoneCommand::Hangup { call });
+    world.adb_did(Task::End, Err(Failure::NoEffect));
+    assert_eq!(world.got("AT+CHUP"), 1);
+    world.command(PhoneCommand::Close);
+    assert_eq!(world.got("AT+CHUP"), 1);
 }
 
 #[test]
