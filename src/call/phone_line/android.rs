@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::call::Call as OwnCall;
 use super::core::{PhoneLine, Shared};
+use super::ending::hangs_up_unlisted;
 use super::phone::Phone;
 use super::words::bounded;
 use crate::adb::{self, DeviceState, Failure, Serial, Task};
@@ -449,7 +450,9 @@ impl Phone {
     fn android_lost(&mut self, now: Instant, shared: &mut Shared) {
         if self.call.as_ref().is_some_and(|call| call.index == Some(ANDROID_INDEX)) {
             // Nobody here would see its end.
-            self.ask(now, Command::Hangup);
+            if hangs_up_unlisted(&self.others()) {
+                self.ask(now, Command::Hangup);
+            }
             let detail =
                 "the phone is no longer reached over ADB, and tells nothing of the call over Bluetooth";
             self.leave_call(shared, PhoneEnd::PhoneLost, detail);

@@ -58,6 +58,11 @@ fn way_out(own: CallState, others: &[CallState], releases_one: bool) -> WayOut {
     }
 }
 
+/// Whether `AT+CHUP` ends a call that only the bridge shows, and none that the phone lists.
+pub(super) fn hangs_up_unlisted(others: &[CallState]) -> bool {
+    way_out(CallState::Active, others, false) == WayOut::HangUp
+}
+
 /// How it ended when we did not end it.
 pub(super) fn natural(call: &Call) -> (PhoneEnd, &'static str) {
     let (end, detail) = match (&call.ending, call.failure) {
@@ -162,7 +167,8 @@ impl Phone {
         ending.by = now + HANG_UP_MAX;
         let way_out = match index {
             // No command of Bluetooth's names it.
-            ANDROID_INDEX => WayOut::HangUp,
+            ANDROID_INDEX if hangs_up_unlisted(&others) => WayOut::HangUp,
+            ANDROID_INDEX => WayOut::None,
             _ => way_out(call.state, &others, releases_one),
         };
         match way_out {

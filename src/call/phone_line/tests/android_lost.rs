@@ -1,13 +1,13 @@
 //! The Bluetooth connection, or the voice link alone, is lost in a call that only the Android Debug Bridge shows.
 
-use super::android::{deaf, dial, end, give_up, leg};
-use super::world::{A, World};
-use crate::adb::{CallState as Seen, Failure, Task};
+use super::android::{deaf, dial, end, give_up, leg, serial};
+use super::world::{A, World, called};
+use crate::adb::{self, CallState as Seen, Failure, Task};
 use crate::base::{CallId, Pii};
 use crate::call::leg::LegEnd;
 use crate::call::phones::{Mover, PhoneCommand, PhoneEnd, PhoneEvent, Place};
-use crate::hfp::Codec;
 use crate::hfp::ag::Happening;
+use crate::hfp::{CallState, Codec};
 
 impl World {
     /// A call that was dialled over the bridge, and that the phone never lists.
@@ -132,4 +132,39 @@ fn the_audio_of_a_call_that_only_adb_shows_is_asked_for_again_and_at_last_left_a
     assert_eq!(world.got("AT+BCC"), asked + 4);
     assert!(world.has(&PhoneEvent::Audio { call, at: Place::Handset, by: Mover::Phone }));
     assert_eq!(world.end_of(call), None);
+}
+
+#[test]
+fn a_call_that_only_adb_shows_is_left_where_its_end_would_be_another_ones() {
+    for (taken, unplugged) in [(true, false), (false, false), (true, true), (false, true)] {
+        let (mut world, call) = World::talks_unlisted();
+        world.happens(called("+15550111"));
+        if taken {
+            world.happens(Happening::OwnerAnswers);
+        }
+        let owners = if taken { CallState::Active } else { CallState::Incoming };
+        let end = if unplugged {
+            world.adb_says(adb::Event::Phone { serial: serial(), state: None });
+            PhoneEnd::PhoneLost
+        } else {
+            world.command(PhoneCommand::Hangup { call });
+            leg(LegEnd::LocalHangup)
+        };
+        world.wait(60_000);
+        assert_eq!((world.told_adb(), world.got("AT+CHUP")), (vec![], 0));
+        assert_eq!((world.end_of(call), world.on_handset()), (Some(end), vec![owners]));
+    }
+}
+
+#[test]
+fn an_owners_call_that_comes_before_the_second_try_is_not_ended_by_it() {
+    let (mut world, call) = World::talks_unlisted();
+    world.command(PhoneCommand::Hangup { call });
+    assert_eq!(world.told_adb(), [end(call)]);
+    world.happens(called("+15550111"));
+    world.happens(Happening::OwnerAnswers);
+    world.adb_did(Task::End, Err(Failure::NoEffect));
+    world.wait(60_000);
+    assert_eq!((world.got("AT+CHUP"), world.on_handset()), (0, vec![CallState::Active]));
+    assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
 }
