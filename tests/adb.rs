@@ -120,7 +120,7 @@ fn a_call_is_seen_answered_and_ended_and_a_number_dialled() {
     bridge.tell(Command::Answer { serial: serial(), call: CALL });
     bridge.done(Task::Answer);
     assert_eq!(phone(&server, |phone| phone.call().unwrap().0), CallState::Active);
-    bridge.tell(Command::End { serial: serial(), call: CALL });
+    bridge.tell(Command::End { serial: serial(), call: CALL, rings: false });
     bridge.done(Task::End);
     assert!(phone(&server, |phone| phone.call().is_none()));
 

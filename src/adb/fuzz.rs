@@ -36,7 +36,10 @@ pub fn server_says(data: &[u8]) {
         match first % 8 {
             0 => bridge.handle_input(now, Input::Closed(link, Ok(()))),
             1 => bridge.handle_input(now, Input::Command(Command::Answer { serial: serial(), call })),
-            2 => bridge.handle_input(now, Input::Command(Command::End { serial: serial(), call })),
+            2 => {
+                let end = Command::End { serial: serial(), call, rings: first > 99 };
+                bridge.handle_input(now, Input::Command(end));
+            }
             3 => {
                 bridge.handle_input(now, Input::Command(Command::Watch { serial: serial(), on: first > 99 }));
             }

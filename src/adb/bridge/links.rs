@@ -159,7 +159,7 @@ impl Bridge {
             Command::Configure(settings) => self.configure(now, settings),
             Command::Dial { serial, call, number } => self.wish(now, serial, call, Deed::Dial(number)),
             Command::Answer { serial, call } => self.wish(now, serial, call, Deed::Answer),
-            Command::End { serial, call } => self.wish(now, serial, call, Deed::End),
+            Command::End { serial, call, rings } => self.wish(now, serial, call, Deed::End { rings }),
             Command::GiveUp { serial, call } => {
                 if let Some(phone) = self.phones.get_mut(&serial) {
                     phone.give_up_dialling(call);

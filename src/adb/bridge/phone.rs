@@ -45,7 +45,10 @@ pub(super) enum Ask {
 pub(super) enum Deed {
     Dial(Number),
     Answer,
-    End,
+    /// `rings`: the call is one that comes in and was not taken.
+    End {
+        rings: bool,
+    },
 }
 
 /// A command, with what it needs.
@@ -61,7 +64,7 @@ impl Wish {
         let task = match self.deed {
             Deed::Dial(_) => Task::Dial,
             Deed::Answer => Task::Answer,
-            Deed::End => Task::End,
+            Deed::End { .. } => Task::End,
         };
         Event::Done { serial, call: self.call, task, result }
     }
@@ -262,7 +265,7 @@ impl Phone {
                 return Some(Ask::Act(match &wish.deed {
                     Deed::Dial(number) => shell::dial(number),
                     Deed::Answer => shell::ANSWER.into(),
-                    Deed::End => shell::END.into(),
+                    Deed::End { .. } => shell::END.into(),
                 }));
             }
             Some(Pending { stage: Stage::Effect(_), .. }) | None => {}
@@ -445,10 +448,12 @@ impl Phone {
 /// Whether the call is as the command needs it. `None`: act; else the command's end.
 fn permitted(deed: &Deed, state: Option<CallState>) -> Option<Result<(), Failure>> {
     let refusal = match (deed, state) {
-        (Deed::End, Some(CallState::Idle)) => return Some(Ok(())),
-        (Deed::End, Some(CallState::Waiting)) => Failure::Busy,
+        (Deed::End { .. }, Some(CallState::Idle)) => return Some(Ok(())),
+        // The key would refuse another call.
+        (Deed::End { .. }, Some(CallState::Waiting))
+        | (Deed::End { rings: false }, Some(CallState::Incoming)) => Failure::Busy,
         // Ending what cannot be seen does no harm beyond a dark screen; a call that goes on costs money.
-        (Deed::End, _)
+        (Deed::End { .. }, _)
         | (Deed::Dial(_), Some(CallState::Idle))
         | (Deed::Answer, Some(CallState::Incoming)) => return None,
         (Deed::Answer, Some(CallState::Idle)) => Failure::NoCall,
@@ -466,7 +471,7 @@ fn effect(deed: &Deed, before: Option<CallState>, state: Option<CallState>) -> O
         Deed::Answer if state == CallState::Idle => return Some(Err(Failure::NoCall)),
         Deed::Answer => state != CallState::Incoming,
         // Else one of two calls is over.
-        Deed::End => {
+        Deed::End { .. } => {
             state == CallState::Idle
                 || match before? {
                     CallState::Active => state == CallState::Held,

@@ -64,6 +64,8 @@ pub enum Command {
         serial: Serial,
         /// For which call.
         call: CallId,
+        /// It comes in, and was not taken: any other one that rings is not meant.
+        rings: bool,
     },
     /// The call that is being dialled is no longer wanted: if the phone was not told of it, it is not dialled. If it
     /// was, that cannot be taken back, and the end of `Dial` says what came of it.
@@ -88,7 +90,7 @@ impl Command {
         let (serial, call, task) = match self {
             Self::Dial { serial, call, .. } => (serial, call, Task::Dial),
             Self::Answer { serial, call } => (serial, call, Task::Answer),
-            Self::End { serial, call } => (serial, call, Task::End),
+            Self::End { serial, call, .. } => (serial, call, Task::End),
             Self::Configure(_) | Self::GiveUp { .. } | Self::Watch { .. } => return None,
         };
         Some(Event::Done { serial, call, task, result: Err(Failure::NotPassedOn) })

@@ -263,11 +263,12 @@ impl Phone {
     /// Whether it is ended over the bridge: the key ends a call that rings or waits before the one that is active, and
     /// leaves the one on hold.
     pub(super) fn end_by_adb(&mut self, shared: &mut Shared, call: CallId, others: &[CallState]) -> bool {
+        let rings = self.call.as_ref().is_some_and(|own| own.id == call && own.is_untaken());
         let Some(android) = &mut self.android else { return false };
         let ends_ours = others.iter().all(|other| *other == CallState::Held);
         if ends_ours {
             android.asked.insert(Task::End, call);
-            shared.adb(adb::Command::End { serial: android.serial.clone(), call });
+            shared.adb(adb::Command::End { serial: android.serial.clone(), call, rings });
         }
         ends_ours
     }

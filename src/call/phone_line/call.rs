@@ -119,6 +119,11 @@ impl Call {
         self.answer == Answer::Asked
     }
 
+    /// It came in, and nobody has taken it.
+    pub(super) fn is_untaken(&self) -> bool {
+        self.incoming && self.active_since.is_none() && self.answer != Answer::Taken
+    }
+
     /// Once more, over Bluetooth; with the time that this takes.
     pub(super) fn dialled_again(&mut self, now: Instant) {
         self.by_adb = false;

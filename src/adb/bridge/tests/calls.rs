@@ -137,6 +137,17 @@ fn a_waiting_call_is_never_answered_into_the_owners_call_nor_refused_for_another
 }
 
 #[test]
+fn a_call_that_rings_is_refused_only_where_it_is_the_one_to_be_ended() {
+    let mut world = World::with(Phone::default());
+    world.phone().called_by("0301");
+    world.end();
+    assert_eq!(world.done(), [(Task::End, Err(Failure::Busy))]);
+    assert_eq!(world.phone().call(), Some((CallState::Incoming, "0301")));
+    world.refuse();
+    assert_eq!((world.done(), world.phone().call()), (vec![(Task::End, Ok(()))], None));
+}
+
+#[test]
 fn a_dial_that_is_given_up_is_not_begun_unless_the_phone_was_told_of_it() {
     let give_up = |world: &mut World, call| world.command(Command::GiveUp { serial: serial("A"), call });
     let overtaken = || Err(Failure::Overtaken);
@@ -171,7 +182,7 @@ fn every_answer_names_the_call_that_the_command_was_for() {
     let mut world = World::with(Phone::default());
     world.phone().model.dials_late = true;
     world.dial_for(CallId(7));
-    world.command(Command::End { serial: serial("A"), call: CallId(8) });
+    world.command(Command::End { serial: serial("A"), call: CallId(8), rings: false });
     world.command(Command::Answer { serial: serial("B"), call: CallId(9) });
     let done = |event| {
         let Event::Done { call, task, result, .. } = event else { return None };
@@ -248,7 +259,7 @@ fn keys_that_do_nothing_are_told_after_four_seconds() {
     assert_eq!(world.done(), []);
     world.wait(SECOND);
     assert_eq!(world.done(), [(Task::Answer, Err(Failure::NoEffect))]);
-    world.end();
+    world.refuse();
     world.wait(5 * SECOND);
     assert_eq!(world.done(), [(Task::End, Err(Failure::NoEffect))]);
 }
@@ -285,7 +296,7 @@ fn ending_does_not_wait_for_the_effect_of_what_came_before() {
     world.told();
     world.answer();
     world.phone().model.ignores_keys = false;
-    world.end();
+    world.refuse();
     assert_eq!(world.done(), [(Task::Answer, Err(Failure::Overtaken)), (Task::End, Ok(()))]);
     assert_eq!(world.phone().call(), None);
 }

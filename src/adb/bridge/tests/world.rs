@@ -80,7 +80,12 @@ impl World {
     }
 
     pub(super) fn end(&mut self) {
-        self.command(Command::End { serial: serial("A"), call: CALL });
+        self.command(Command::End { serial: serial("A"), call: CALL, rings: false });
+    }
+
+    /// Ends a call that comes in.
+    pub(super) fn refuse(&mut self) {
+        self.command(Command::End { serial: serial("A"), call: CALL, rings: true });
     }
 
     pub(super) fn watch(&mut self, on: bool) {

@@ -79,7 +79,12 @@ pub(super) fn answer(call: CallId) -> adb::Command {
 }
 
 pub(super) fn end(call: CallId) -> adb::Command {
-    adb::Command::End { serial: serial(), call }
+    adb::Command::End { serial: serial(), call, rings: false }
+}
+
+/// To end a call that comes in.
+pub(super) fn refuse(call: CallId) -> adb::Command {
+    adb::Command::End { serial: serial(), call, rings: true }
 }
 
 pub(super) fn give_up(call: CallId) -> adb::Command {

@@ -1,6 +1,6 @@
 //! What the Android Debug Bridge did not do, or may have done.
 
-use super::android::{answer, by_adb, deaf, dial, end, give_up, leg};
+use super::android::{answer, by_adb, deaf, dial, end, give_up, leg, refuse};
 use super::world::{A, World, called};
 use crate::adb::{self, CallState as Seen, Failure, Task};
 use crate::base::Pii;
@@ -264,7 +264,14 @@ fn a_call_that_is_being_refused_is_not_taken_after_all() {
     world.command(PhoneCommand::Answer { call });
     world.command(PhoneCommand::Hangup { call });
     world.adb_did(Task::Answer, Err(Failure::Overtaken));
-    assert_eq!((world.got("ATA"), world.told_adb()), (0, vec![answer(call), end(call)]));
+    assert_eq!((world.got("ATA"), world.told_adb()), (0, vec![answer(call), refuse(call)]));
+
+    let mut world = World::with_android(Options::default());
+    let call = world.rings("+15550100");
+    world.command(PhoneCommand::Answer { call });
+    world.adb_did(Task::Answer, Ok(()));
+    world.command(PhoneCommand::Hangup { call });
+    assert_eq!(world.told_adb(), [answer(call), end(call)], "another one that rings is not meant");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_call_that_is_not_carried_is_silent_for_ever() {
 fn a_command_that_the_adb_thread_has_no_room_for_is_answered() {
     let (commands, waiting) = mailbox(1).unwrap();
     let serial = Serial::parse("R5CT").unwrap();
-    let end = |call| AdbCommand::End { serial: serial.clone(), call: CallId(call) };
+    let end = |call| AdbCommand::End { serial: serial.clone(), call: CallId(call), rings: false };
     let refused = |call| {
         let result = Err(Failure::NotPassedOn);
         Some(AdbEvent::Done { serial: serial.clone(), call: CallId(call), task: Task::End, result })
