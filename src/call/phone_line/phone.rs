@@ -243,7 +243,8 @@ impl Phone {
     pub(super) fn is_forgotten(&self) -> bool {
         let known = self.device.as_ref().is_some_and(|device| device.paired || device.connected);
         // That the user wanted it outlives a restart of the host, which removes all its objects on its way out.
-        !known && !self.asked && !self.is_linked() && self.call.is_none() && !self.voice.is_open()
+        let idle = self.call.is_none() && !self.may_go_on_at_adb() && !self.voice.is_open();
+        !known && !self.asked && !self.is_linked() && idle
     }
 
     pub(super) fn deadline(&self, shared: &Shared, pages: Pages) -> Option<(Instant, Why)> {

@@ -7,6 +7,7 @@ use crate::base::{CallId, Pii};
 use crate::call::leg::LegEnd;
 use crate::call::phones::{Mover, PhoneCommand, PhoneEnd, PhoneEvent, Place};
 use crate::hfp::ag::Happening;
+use crate::hfp::host::Event;
 use crate::hfp::{CallState, Codec};
 
 impl World {
@@ -167,4 +168,20 @@ fn an_owners_call_that_comes_before_the_second_try_is_not_ended_by_it() {
     world.wait(60_000);
     assert_eq!((world.got("AT+CHUP"), world.on_handset()), (0, vec![CallState::Active]));
     assert_eq!(world.end_of(call), Some(leg(LegEnd::LocalHangup)));
+}
+
+#[test]
+fn a_phone_of_which_nothing_is_known_is_kept_until_the_call_that_was_given_up_is_ended() {
+    let mut world = World::with_android(deaf());
+    let call = world.dial("+15550199");
+    world.command(PhoneCommand::Hangup { call });
+    world.wait(6000);
+    assert_eq!(world.told_adb(), [dial(call), give_up(call)]);
+    world.goes_away();
+    world.report(Event::DeviceGone(A));
+    world.wait(1000);
+    world.adb_did(Task::Dial, Ok(()));
+    assert_eq!(world.told_adb(), [end(call)]);
+    world.adb_did(Task::End, Ok(()));
+    assert!(world.line.phones.is_empty());
 }
