@@ -223,7 +223,8 @@ impl Phone {
     /// The phone's list has this call, new or changed.
     pub(super) fn on_call(&mut self, now: Instant, shared: &mut Shared, new: &hfp::Call) {
         let Some(call) = &mut self.call else { return };
-        let listed = new.index != ANDROID_INDEX && new.state != CallState::Held;
+        let is_left = self.left.contains(&new.index);
+        let listed = new.index != ANDROID_INDEX && new.state != CallState::Held && !is_left;
         if call.index == Some(ANDROID_INDEX) && listed && call.matches(new) {
             // Now the phone tells of it over Bluetooth too, and sooner than any look would.
             call.index = None;
@@ -236,7 +237,7 @@ impl Phone {
             let (end, detail) = super::ending::natural(call);
             return self.finish(shared, end, detail);
         }
-        if call.index.is_some() || self.left.contains(&new.index) {
+        if call.index.is_some() || is_left {
             return;
         }
         let dialled = call.lost.is_none() && !new.incoming && new.state != CallState::Held;

@@ -185,3 +185,16 @@ fn a_phone_of_which_nothing_is_known_is_kept_until_the_call_that_was_given_up_is
     world.adb_did(Task::End, Ok(()));
     assert!(world.line.phones.is_empty());
 }
+
+#[test]
+fn a_call_that_adb_shows_is_not_lost_to_a_listed_one_that_is_left_alone() {
+    let (mut world, call) = World::talks_unlisted();
+    world.line.phones.get_mut(&A).unwrap().left.insert(1);
+    world.happens(Happening::OwnerDials(Pii("+15550199".into())));
+    world.happens(Happening::OtherAnswers);
+    world.wait(60_000);
+    assert_eq!(world.end_of(call), None);
+    world.happens(Happening::Over);
+    world.adb_sees(Seen::Idle);
+    assert_eq!(world.end_of(call), Some(leg(LegEnd::RemoteHangup)));
+}
