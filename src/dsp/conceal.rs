@@ -289,6 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn a_voice_that_grows_goes_on_growing_no_faster_than_a_fifth_in_a_period() {
+        for (doubles_in, grows_db) in [(320.0, 1.2), (80.0, 1.6)] {
+            let mut samples = voice(800);
+            for (index, sample) in samples.iter_mut().enumerate() {
+                *sample = (f32::from(*sample) * 0.5f32.powf((800 - index) as f32 / doubles_in)) as i16;
+            }
+            let mut concealment = Concealment::default();
+            concealment.good(&mut samples);
+            let mut made = [0; 64];
+            concealment.lost(&mut made, &[]);
+            let (last, made) = (level(&samples[736..]), level(&made));
+            let range = grows_db - 0.3..grows_db + 0.3;
+            assert!(range.contains(&(made - last)), "{last} dBFS became {made}: {grows_db} dB in a period");
+        }
+    }
+
+    #[test]
     fn a_long_loss_fades_and_is_silent_after_60_ms() {
         let mut concealment = Concealment::default();
         concealment.good(&mut voice(800));
