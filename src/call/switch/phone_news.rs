@@ -105,9 +105,11 @@ impl PhoneNews {
 }
 
 impl Switch {
-    /// A phone came; how it is, is shown in a moment.
+    /// A phone came; how it is, is shown in a moment. If it was away so shortly that it was never shown to be, nothing
+    /// new may be shown of it.
     pub(super) fn news_of_coming(&mut self, now: Now, phone: &PhoneName) {
         self.phone_news.came(now.mono, phone.address);
+        self.news_of_phones(now);
     }
 
     /// A phone went. One that nobody was told of goes without a word.

@@ -14,6 +14,13 @@ use crate::call::switch::Input;
 use crate::hfp::Codec;
 use crate::hfp::slc;
 
+/// A phone is on its way: it is shown, and not yet as connected.
+fn on_its_way() -> World {
+    let mut world = on_phones(json!({}));
+    shows(&mut world, Phone { link: PhoneLink::Connecting, ..phone(PIXEL) });
+    world
+}
+
 fn comes(world: &mut World) {
     tell(world, PhoneEvent::Connected { phone: named(PIXEL) });
 }
@@ -46,8 +53,8 @@ fn told(world: &World) -> Vec<(&str, Value)> {
 
 #[test]
 fn a_phone_is_told_as_the_status_shows_it_when_it_comes_changes_and_goes() {
-    let mut world = on_phones(json!({}));
-    assert_eq!(told(&world), [], "what is shown has not come");
+    assert_eq!(told(&on_phones(json!({}))), [], "what is shown has not come");
+    let mut world = on_its_way();
     comes(&mut world);
     // It is shown a moment later; until then it is as it was.
     assert_eq!(told(&world), []);
@@ -71,7 +78,7 @@ fn a_phone_is_told_as_the_status_shows_it_when_it_comes_changes_and_goes() {
 
 #[test]
 fn a_change_too_soon_after_another_is_told_when_its_time_comes_although_nothing_happens_then() {
-    let mut world = on_phones(json!({}));
+    let mut world = on_its_way();
     comes(&mut world);
     for battery in [5, 4, 3, 2] {
         shows(&mut world, with(battery));
@@ -86,8 +93,24 @@ fn a_change_too_soon_after_another_is_told_when_its_time_comes_although_nothing_
 }
 
 #[test]
+fn a_phone_that_is_back_before_it_was_shown_to_be_away_is_told_although_nothing_new_is_shown() {
+    let mut world = on_its_way();
+    comes(&mut world);
+    shows(&mut world, with(3));
+    goes(&mut world, "connection reset");
+    comes(&mut world);
+    world.pass(Duration::from_millis(9_999));
+    assert_eq!(told(&world).len(), 2);
+    world.pass(Duration::from_millis(1));
+    let told = told(&world);
+    let names: Vec<&str> = told.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["phone_connected", "phone_disconnected", "phone_connected"]);
+    assert_eq!(told[2].1, told[0].1);
+}
+
+#[test]
 fn what_changes_of_a_phone_that_is_away_is_not_told() {
-    let mut world = on_phones(json!({}));
+    let mut world = on_its_way();
     comes(&mut world);
     shows(&mut world, with(3));
     goes(&mut world, "out of range");
@@ -114,7 +137,7 @@ fn a_phone_that_was_connected_when_the_service_died_is_told_to_be_gone_at_the_st
 
 #[test]
 fn the_end_of_the_service_is_the_end_of_a_phones_connection_and_is_stored() {
-    let mut world = on_phones(json!({}));
+    let mut world = on_its_way();
     comes(&mut world);
     shows(&mut world, with(3));
     world.input(Input::Stop);
