@@ -57,14 +57,16 @@ enum News {
 
 impl PhoneNews {
     fn came(&mut self, now: Instant, phone: Address) {
-        self.known.retain(|_, known| known.is_here || known.connected_not_before > now);
-        let before = self.known.get(&phone).map(|known| known.connected_not_before);
+        self.known.retain(|_, known| {
+            known.is_here || known.connected_not_before.max(known.changed_not_before) > now
+        });
+        let before = self.known.get(&phone);
         let came = Known {
             is_here: true,
             told: None,
             differs: false,
-            connected_not_before: before.unwrap_or(now),
-            changed_not_before: now,
+            connected_not_before: before.map_or(now, |known| known.connected_not_before),
+            changed_not_before: before.map_or(now, |known| known.changed_not_before),
         };
         self.known.insert(phone, came);
     }
@@ -254,6 +256,20 @@ mod tests {
         assert!(watch.news.went(A));
         watch.news.came(watch.at(720_000), B);
         assert!(!watch.news.known.contains_key(&A));
+    }
+
+    #[test]
+    fn a_phone_that_was_away_changes_no_sooner_for_that() {
+        let mut watch = Watch::new();
+        watch.shows(0, 3);
+        assert_eq!(watch.shows(9000, 4), Some(News::Changed));
+        assert!(watch.news.went(A));
+        // By now it may be told to be back, but not to have changed.
+        watch.news.came(watch.at(10_500), B);
+        watch.news.came(watch.at(10_600), A);
+        assert_eq!(watch.shows(10_600, 4), Some(News::Connected));
+        assert_eq!((watch.shows(10_700, 5), watch.due()), (None, Some(19_000)));
+        assert_eq!(watch.shows(19_000, 5), Some(News::Changed));
     }
 
     #[test]
