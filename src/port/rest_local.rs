@@ -8,7 +8,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::base::Secret;
-use crate::call::api::LIVE;
+use crate::call::api::{ALIVE, LIVE};
 use crate::call::command::Conflict;
 
 /// From the name to the last byte of the answer; streams have none.
@@ -78,9 +78,9 @@ pub enum Streamed {
         /// The `data:` line.
         event: Value,
     },
-    /// A comment: the service is there, and nothing happens.
+    /// A comment that only says that the service is there.
     Alive,
-    /// The comment between what was and what comes.
+    /// A comment that is only sent when what was before has all come.
     Live,
 }
 
@@ -169,7 +169,8 @@ impl ApiClient {
                     return None;
                 }
                 if let Some(comment) = line.strip_prefix(b":") {
-                    let is_live = comment.trim_ascii() == LIVE.as_bytes();
+                    // A service of before `live` says `alive` alone.
+                    let is_live = [LIVE, ALIVE].iter().any(|live| comment.trim_ascii() == live.as_bytes());
                     return Some(if is_live { Streamed::Live } else { Streamed::Alive });
                 }
                 if let Some(number) = line.strip_prefix(b"id:") {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::bus::{Bus, Heard};
 use crate::base::Metrics;
-use crate::call::api::{Gap, LIVE, comment, event, gap};
+use crate::call::api::{ALIVE, Gap, LIVE, comment, event, gap};
 use crate::call::journal::{Event, EventKind};
 use crate::call::session::SessionId;
 use crate::port::http::EventWriter;
@@ -66,7 +66,7 @@ impl Stream {
                             return Ok(());
                         }
                     }
-                    Heard::Timeout => sender.write(&comment("alive"))?,
+                    Heard::Timeout => sender.write(&comment(ALIVE))?,
                     Heard::Lagged => {
                         self.metrics.sse_lagged.inc();
                         break;

@@ -210,6 +210,9 @@ fn watch_person(spawner: &Spawner, tell: &Sender<Input>, unread: bool) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
 
     fn watching(client: &ApiClient, part: Part) -> Watch<'_> {
@@ -246,6 +249,40 @@ mod tests {
         assert_eq!(future.after, Some(1));
         assert_eq!(told(&mut future, stream(2)), (vec![3], false));
         assert_eq!(told(&mut future, stream(4)), (vec![4, 5], false));
+    }
+
+    /// The same, when a service answers with this.
+    fn told_by_a_service(part: Part, says: &'static str) -> (Vec<u64>, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = ApiClient::new(format!("http://{}", listener.local_addr().unwrap()), None);
+        let (died, _deaths) = unbounded();
+        let spawner = Spawner::new(died);
+        let answer = move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+            stream.write_all(format!("{head}{says}").as_bytes()).unwrap();
+        };
+        spawner.spawn(Role::Watcher, answer).unwrap();
+        let mut watch = watching(&client, part);
+        let (tell, inputs) = unbounded();
+        watch.open(&spawner, &tell).unwrap();
+        let says = inputs.iter().take_while(|input| !matches!(input, Input::Over(_)));
+        told(&mut watch, says.chain([Input::Over(None)]).collect())
+    }
+
+    #[test]
+    fn a_service_that_does_not_say_where_the_past_ends_says_that_nothing_happens() {
+        let says =
+            ": callscoot\n\nid: 1\ndata: 1\n\n: another\n\nid: 2\ndata: 2\n\n: alive\n\nid: 3\ndata: 3\n\n";
+        assert_eq!(told_by_a_service(Part::Past, says), (vec![1, 2], true));
+        assert_eq!(told_by_a_service(Part::Future, says), (vec![3], false));
+        assert_eq!(told_by_a_service(Part::All, says), (vec![1, 2, 3], false));
     }
 
     #[test]

@@ -30,4 +30,4 @@ pub(crate) use openapi::document;
 pub use request::{Headers, Request};
 pub use response::{MEDIA_TYPE_JSON, MEDIA_TYPE_METRICS, Response, reason};
 pub use route::{Action, CALLS_LIMIT_MAX, Read, Routed, Selection, Selector, route};
-pub use sse::{Gap, LIVE, comment, event, gap};
+pub use sse::{ALIVE, Gap, LIVE, comment, event, gap};

@@ -17,6 +17,9 @@ pub fn comment(text: &str) -> String {
 /// The comment between what was and what comes.
 pub const LIVE: &str = "live";
 
+/// The comment that nothing happens; never among what was.
+pub const ALIVE: &str = "alive";
+
 /// Why a client may have missed events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
@@ -59,7 +62,7 @@ mod tests {
             json: r#"{"event_type":"call_started"}"#.into(),
         };
         assert_eq!(event(&told), "id: 7\ndata: {\"event_type\":\"call_started\"}\n\n");
-        assert_eq!(comment("alive"), ": alive\n\n");
+        assert_eq!(comment(ALIVE), ": alive\n\n");
         let gap = gap(Gap::Pruned, "x\ny");
         assert_eq!(gap.lines().filter(|line| line.starts_with("data: ")).count(), 1);
         crate::call::api::document::lists("GapReason", [Gap::Unknown, Gap::Pruned].map(Gap::as_str));
