@@ -8,6 +8,7 @@ use super::follow::{ALL, Part, Watch};
 use super::view::{Tone, View, json_line, text};
 use crate::app::fault::Fault;
 use crate::app::out;
+use crate::call::api::Gap;
 use crate::port::rest_local::ApiClient;
 
 /// `events all` begins with the first of so many last sessions; `calls` names older ones.
@@ -32,7 +33,7 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
     let mut printer = Printer::new(options.output.json, options.session == ALL);
     let mut watch = |session: &str, after, part| {
         let watch = Watch { client: &client, session, after, part, unread: false };
-        watch.run(|event| printer.print(event))
+        watch.run(|event| if is_of_place(part, event) { Ok(()) } else { printer.print(event) })
     };
     match (options.session.as_str(), options.follow) {
         (ALL, true) => watch(ALL, before_last(&client, 1)?, Part::Future),
@@ -59,6 +60,12 @@ fn before_last(client: &ApiClient, sessions: usize) -> Result<Option<u64>, Fault
         firsts.filter_map(Result::transpose).take(sessions).collect::<Result<_, Fault>>()?;
     // Calls overlap.
     Ok(firsts.into_iter().min().map(|seq| seq.saturating_sub(1)))
+}
+
+/// Whether it tells of events that are not stored any more because the listing begins in the middle: nobody who asked
+/// for the last ones has missed them.
+fn is_of_place(part: Part, event: &Value) -> bool {
+    part == Part::Past && event["event_type"] == "gap" && event["payload"]["reason"] == Gap::Pruned.as_str()
 }
 
 /// Heads events of no call.
@@ -108,6 +115,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_listing_tells_no_gap_that_its_own_beginning_made() {
+        let gap = |reason: &str| json!({"event_type": "gap", "payload": {"after": "7", "reason": reason}});
+        assert!(is_of_place(Part::Past, &gap("pruned")));
+        let others = [
+            (Part::Past, gap("unknown")),
+            (Part::Past, json!({"event_type": "x", "payload": {"reason": "pruned"}})),
+            (Part::Future, gap("pruned")),
+            (Part::All, gap("pruned")),
+        ];
+        for (part, event) in others {
+            assert!(!is_of_place(part, &event), "{part:?}: {event}");
+        }
+    }
 
     #[test]
     fn events_have_their_time_and_a_heading_where_another_call_begins() {
