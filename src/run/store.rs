@@ -34,8 +34,8 @@ pub const WAITING_BATCHES_MAX: usize = 1024;
 pub const SEND_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Batches in one transaction at most, so that an answer never waits for a whole queue.
 const GROUP_BATCHES_MAX: usize = 256;
-/// Batches kept while the storage fails, when nobody waits for their answer: an hour of a busy line. Beyond that
-/// the newest are lost, loudly: calls go on.
+/// Batches kept while the storage fails, when nobody waits for their answer: an hour of a busy line. Beyond that the
+/// oldest of what belongs to no call are lost, then the newest of all, loudly: calls go on.
 const KEPT_BATCHES_MAX: usize = 8192;
 /// How often what is kept is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -317,19 +317,20 @@ impl<T: FnMut(CommitId, Result<(), CommitError>)> Store<T> {
 
     fn keep(&mut self, batch: Batch, error: BatchError) {
         let outage = self.outage.get_or_insert_with(|| {
-            log::error!("call records cannot be stored and are kept in memory: {error}");
+            log::error!("changes cannot be stored and are kept in memory: {error}");
             Outage { retry_at: clock::mono() + RETRY_AFTER, error, lost: 0 }
         });
-        if self.kept.len() < KEPT_BATCHES_MAX {
-            self.kept.push(batch);
-            self.desk.metrics.store_kept.set(self.kept.len() as u64);
-            return;
+        if self.kept.len() >= KEPT_BATCHES_MAX {
+            if outage.lost == 0 {
+                log::error!("{KEPT_BATCHES_MAX} changes wait for the storage; more are lost");
+            }
+            outage.lost += 1;
+            self.desk.metrics.store_lost.inc();
+            let Some(least) = self.kept.iter().position(is_of_no_call) else { return };
+            self.kept.remove(least);
         }
-        if outage.lost == 0 {
-            log::error!("{KEPT_BATCHES_MAX} changes wait for the storage; more are lost");
-        }
-        outage.lost += 1;
-        self.desk.metrics.store_lost.inc();
+        self.kept.push(batch);
+        self.desk.metrics.store_kept.set(self.kept.len() as u64);
     }
 
     /// The new file is complete on disk before the records are committed, and takes its place after. Only the
@@ -369,6 +370,11 @@ fn next(waiting: &Receiver<Message>, retry_at: Option<Instant>) -> Result<Messag
         Some(deadline) => waiting.recv_deadline(deadline),
         None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
     }
+}
+
+/// Whether no call's records would be lost with it.
+fn is_of_no_call(batch: &Batch) -> bool {
+    batch.records.iter().all(|record| matches!(record, Record::Event(event) if event.session.is_none()))
 }
 
 fn commit_error(error: BatchError) -> CommitError {

@@ -259,6 +259,45 @@ fn what_is_kept_has_a_limit_and_the_oldest_stay() {
 }
 
 #[test]
+fn what_phones_did_outside_calls_makes_room_for_calls_oldest_first() {
+    let house = house();
+    let (mut store, _answers) = house.store();
+    store.outage = Some(Outage {
+        retry_at: mono() + Duration::from_secs(3600),
+        error: BatchError::Storage("full".into()),
+        lost: 0,
+    });
+    let of_no_call =
+        |seq| Record::Event(Arc::new(Event { session: None, ..(*event(seq, EventKind::Agent)).clone() }));
+    let total = KEPT_BATCHES_MAX as u64;
+    // One that is of a call as well stays.
+    store.store(vec![batch(vec![of_no_call(1), Record::Event(event(1, EventKind::Call))], None)]);
+    store.store(
+        (2..=total)
+            .map(|seq| if seq % 1000 == 0 { batch(vec![of_no_call(seq)], None) } else { happened(seq) })
+            .collect(),
+    );
+    let kept = |store: &Store<Tell>| -> Vec<u64> {
+        let numbers = store.kept.iter().map(|batch| {
+            let Record::Event(event) = &batch.records[0] else { panic!("{batch:?}") };
+            event.seq
+        });
+        numbers.collect()
+    };
+    let lost = |store: &Store<Tell>| store.outage.as_ref().map(|outage| outage.lost);
+    store.store(vec![happened(total + 1)]);
+    store.store(vec![batch(vec![of_no_call(total + 2)], None)]);
+    let expected: Vec<u64> = (1..=total + 2).filter(|seq| ![1000, 2000].contains(seq)).collect();
+    assert!(kept(&store) == expected && lost(&store) == Some(2), "{:?}", lost(&store));
+    // Seven of them are left.
+    store.store((total + 3..total + 11).map(happened).collect());
+    let expected: Vec<u64> = (1..total + 10).filter(|seq| seq % 1000 != 0 && *seq != total + 2).collect();
+    assert!(kept(&store) == expected && lost(&store) == Some(10), "{:?}", lost(&store));
+    store.store(vec![batch(vec![of_no_call(total + 11)], None)]);
+    assert!(kept(&store) == expected && lost(&store) == Some(11), "{:?}", lost(&store));
+}
+
+#[test]
 fn a_sender_waits_a_bounded_time_and_is_then_told() {
     let (messages, waiting) = bounded(1);
     let handle = StoreHandle { messages, works: Arc::default() };
