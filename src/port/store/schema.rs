@@ -152,7 +152,10 @@ mod tests {
                 "SELECT json FROM event WHERE kind = 'agent' AND seq > 5 ORDER BY seq LIMIT 9",
                 "event_of_stream",
             ),
-            ("SELECT json FROM service_event WHERE seq > 5 ORDER BY seq LIMIT 9", "service_event"),
+            (
+                "SELECT json FROM service_event WHERE seq > 5 ORDER BY seq LIMIT 9",
+                "USING INTEGER PRIMARY KEY",
+            ),
             ("SELECT seq FROM service_event ORDER BY seq DESC LIMIT 1 OFFSET 1000", "service_event"),
             ("SELECT meta FROM session ORDER BY opened DESC LIMIT 20", "session"),
             ("SELECT id FROM session WHERE open = 1 ORDER BY opened", "session_open"),
