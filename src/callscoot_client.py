@@ -536,9 +536,8 @@ class CallScootClient:
                     for sse in parser.feed(piece):
                         came = True
                         event = _stream_event(sse)
-                        is_gap = event.get("event_type") == "gap" and not sse.id
-                        is_gap = is_gap and not _is_pruned(event)
-                        last_event_id = "" if is_gap else last_event_id
+                        place_is_lost = event.get("event_type") == "gap" and not sse.id and not _is_pruned(event)
+                        last_event_id = "" if place_is_lost else last_event_id
                         yield event
                         if session_id != "all" and event.get("event_type") == "call_ended":
                             return
