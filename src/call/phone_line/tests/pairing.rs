@@ -76,17 +76,22 @@ fn a_phone_that_pairs_without_a_yes_for_it_is_not_trusted() {
     };
     let ask = |device| Event::Pairing { device, ask: PairingAsk::Allow };
     let no = PhoneCommand::AnswerPairing { phone: B, ask: PairingAsk::Allow, accept: false };
-    let ways: [(&str, Vec<Event>, Vec<PhoneCommand>, Vec<Event>); 4] = [
-        ("it never asked", vec![], vec![], vec![paired(B)]),
-        ("nobody answered", vec![ask(B)], vec![], vec![paired(B)]),
-        ("the answer was no", vec![ask(B)], vec![no], vec![paired(B)]),
-        ("the yes was for another", vec![ask(B)], vec![yes(PairingAsk::Allow)], vec![unpaired(A), paired(A)]),
-    ];
-    for (way, before, commands, after) in ways {
+    let answered_yes = Some(yes(PairingAsk::Allow));
+    for (way, asks, answer, pairs) in [
+        ("it never asked", false, None, B),
+        ("nobody answered", true, None, B),
+        ("the answer was no", true, Some(no), B),
+        ("the yes was for another", true, answered_yes, A),
+    ] {
         let mut world = open();
-        before.into_iter().for_each(|event| world.report(event));
-        commands.into_iter().for_each(|command| world.command(command));
-        after.into_iter().for_each(|event| world.report(event));
+        world.report(unpaired(A));
+        if asks {
+            world.report(ask(B));
+        }
+        if let Some(answer) = answer {
+            world.command(answer);
+        }
+        world.report(paired(pairs));
         world.wait(3000);
         let trusts = world.host.iter().any(|command| matches!(command, Command::Trust(_, true)));
         assert!(!trusts && world.shown.pairing.open_until.is_some(), "{way}");
