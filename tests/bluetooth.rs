@@ -21,11 +21,19 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Speech in a call must be at least so good in either direction (mean opinion score).
 const PESQ_MIN: f64 = 3.0;
 /// What is said, each in a voice of its own: name, voice, words.
-const SENTENCES: [(&str, &str, &str); 4] = [
+const SENTENCES: [(&str, &str, &str); 8] = [
     ("caller1", "en-gb", "I would like to order two loaves of bread, and a small cake for my daughter."),
     ("agent1", "en-us", "Of course. The bread will be ready at noon, and the cake tomorrow at nine."),
     ("caller2", "en-gb-scotland", "Thank you. Could you also keep a dozen rolls for me until the evening?"),
     ("agent2", "en-us", "Twelve rolls, certainly. We close at six, so please be there by half past five."),
+    ("caller3", "en-gb", "Could my brother fetch all of it for me? He will come on his bicycle after work."),
+    ("agent3", "en-us", "He is welcome. Please tell him that the side door is open when the shop is dark."),
+    (
+        "caller4",
+        "en-gb-scotland",
+        "That is very kind. I shall pay for everything on Monday, if you do not mind.",
+    ),
+    ("agent4", "en-us", "Not at all. Your order has the number fourteen, and it will be ready for him."),
 ];
 
 /// A folder for the guest: the scenario, the program, speech; and what both sides will have heard.

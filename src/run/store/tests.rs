@@ -238,15 +238,20 @@ fn an_outage_without_requests_is_over_by_itself() {
     });
 }
 
+/// The storage fails, and is not tried again in this test.
+fn outage() -> Outage {
+    Outage {
+        retry_at: mono() + Duration::from_secs(3600),
+        error: BatchError::Storage("full".into()),
+        lost: 0,
+    }
+}
+
 #[test]
 fn what_is_kept_has_a_limit_and_the_oldest_stay() {
     let house = house();
     let (mut store, _answers) = house.store();
-    store.outage = Some(Outage {
-        retry_at: mono() + Duration::from_secs(3600),
-        error: BatchError::Storage("full".into()),
-        lost: 0,
-    });
+    store.outage = Some(outage());
     let total = KEPT_BATCHES_MAX as u64 + 5;
     store.store((1..=total).map(happened).collect());
     assert_eq!(
@@ -262,11 +267,7 @@ fn what_is_kept_has_a_limit_and_the_oldest_stay() {
 fn what_phones_did_outside_calls_makes_room_for_calls_oldest_first() {
     let house = house();
     let (mut store, _answers) = house.store();
-    store.outage = Some(Outage {
-        retry_at: mono() + Duration::from_secs(3600),
-        error: BatchError::Storage("full".into()),
-        lost: 0,
-    });
+    store.outage = Some(outage());
     let of_no_call =
         |seq| Record::Event(Arc::new(Event { session: None, ..(*event(seq, EventKind::Agent)).clone() }));
     let total = KEPT_BATCHES_MAX as u64;

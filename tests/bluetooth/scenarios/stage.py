@@ -14,7 +14,7 @@ from caller import Phone
 
 ERRORS = callscoot_client.CallScootClientError
 NAME = {'msbc': 'mSBC', 'cvsd': 'CVSD'}            # codecs as a session's `audio` has them
-SENTENCES = 2                                      # caller1.wav, agent1.wav ...: as many as an exchange may choose from
+SENTENCES = 4            # caller1.wav, agent1.wav ...; none twice in a call, where one would be judged for the other
 
 
 class Failed(Exception):
