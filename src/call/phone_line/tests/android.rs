@@ -359,18 +359,24 @@ impl World {
         self.command(PhoneCommand::Configure(by_adb()));
         self.dial("+15550199")
     }
+
+    /// A call that is dialled over the bridge, and active there; the phone does not list it.
+    pub(super) fn dials_unlisted(&mut self) -> CallId {
+        let call = self.dial("+15550199");
+        self.adb_sees(Seen::Dialing);
+        self.adb_did(Task::Dial, Ok(()));
+        self.adb_sees(Seen::Active);
+        self.wait(5000);
+        assert!(self.has(&PhoneEvent::Active { call }));
+        call
+    }
 }
 
 #[test]
 fn a_second_call_that_only_adb_shows_is_followed_as_the_first_was() {
     let mut world = World::with_android(deaf());
     for _ in 0..2 {
-        let call = world.dial("+15550199");
-        world.adb_sees(Seen::Dialing);
-        world.adb_did(Task::Dial, Ok(()));
-        world.adb_sees(Seen::Active);
-        world.wait(5000);
-        assert!(world.has(&PhoneEvent::Active { call }));
+        let call = world.dials_unlisted();
         world.adb_sees(Seen::Dialing);
         assert_eq!(world.end_of(call), None, "a look that saw less");
         world.adb_says(adb::Event::Blind { serial: serial(), failure: Failure::Unreadable });

@@ -14,12 +14,7 @@ impl World {
     /// A call that was dialled over the bridge, and that the phone never lists.
     fn talks_unlisted() -> (Self, CallId) {
         let mut world = World::with_android(deaf());
-        let call = world.dial("+15550199");
-        world.adb_sees(Seen::Dialing);
-        world.adb_did(Task::Dial, Ok(()));
-        world.adb_sees(Seen::Active);
-        world.wait(5000);
-        assert!(world.has(&PhoneEvent::Active { call }));
+        let call = world.dials_unlisted();
         assert_eq!((world.sims[&A].voice, world.sims[&A].routed), (Some(Codec::Msbc), Some(call)));
         world.told_adb();
         (world, call)
